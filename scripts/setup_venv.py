@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -26,9 +25,9 @@ def main(requirements: str, folder: str) -> None:
     environment = ROOT / folder
     with exclusive(ROOT / f"{folder}.lock"):
         inputs = checksum_of_inputs()
-        if stamp_of(environment) not in {f"{requirements} {inputs}", f"{SUPERSET} {inputs}"}:
+        if read_stamp(environment) not in {f"{requirements} {inputs}", f"{SUPERSET} {inputs}"}:
             install(requirements, environment)
-            stamp_file(environment).write_text(f"{requirements} {inputs}")
+            write_stamp(environment, f"{requirements} {inputs}")
 
 
 @contextmanager
@@ -43,8 +42,7 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def checksum_of_inputs() -> str:
-    """Digest what decides the content, and the place: an environment does not survive a move."""
-    digest = hashlib.sha256(os.fsencode(ROOT))
+    digest = hashlib.sha256()
     for path in [ROOT / "pyproject.toml", *sorted(ROOT.glob("requirements/*.txt"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -54,10 +52,17 @@ def stamp_file(environment: Path) -> Path:
     return environment / "installed"
 
 
-def stamp_of(environment: Path) -> str | None:
-    """Return what a complete environment was made for, None if there is no such or its Python is gone."""
+def write_stamp(environment: Path, content: str) -> None:
+    stamp_file(environment).write_text(f"{ROOT}\n{content}")
+
+
+def read_stamp(environment: Path) -> str | None:
+    """Return what a usable environment was made for; one that has moved or lost its Python is not usable."""
     stamp = stamp_file(environment)
-    return stamp.read_text() if stamp.is_file() and runs(environment / "bin/python") else None
+    if not stamp.is_file() or not runs(environment / "bin/python"):
+        return None
+    place, _, content = stamp.read_text().rpartition("\n")
+    return content if place == str(ROOT) else None
 
 
 def runs(python: Path) -> bool:
@@ -69,7 +74,7 @@ def runs(python: Path) -> bool:
 
 def install(requirements: str, environment: Path) -> None:
     say(f"setting up {environment.name} (about half a minute)")
-    if stamp_of(environment) is None:
+    if read_stamp(environment) is None:
         shutil.rmtree(environment, ignore_errors=True)
         venv.create(environment, with_pip=True)
     stamp_file(environment).unlink(missing_ok=True)
