@@ -1,0 +1,47 @@
+"""The orders and filters of lists, for backends that keep whole records."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jdobb_async_queue.backends.base import ListQuery
+    from jdobb_async_queue.records import JobRecord
+
+
+def sort_key(record: JobRecord, query: ListQuery) -> tuple[int, ...]:
+    """Return what the list is sorted by, ascending; it tells jobs apart and makes the cursor."""
+    if len(query.statuses) != 1:
+        return (-record.seq,)
+    status = query.statuses[0]
+    if status == "pending":
+        return (-record.priority, record.run_at, record.seq)
+    if status == "processing":
+        return (-(record.started_at or 0), -record.seq)
+    return (-(record.completed_at or 0), -record.seq)
+
+
+def matches(record: JobRecord, query: ListQuery) -> bool:
+    """Tell whether the filters keep this job."""
+    if query.statuses and record.status not in query.statuses:
+        return False
+    if query.job_types and record.job_type not in query.job_types:
+        return False
+    if query.created_after is not None and record.created_at <= query.created_after:
+        return False
+    if query.created_before is not None and record.created_at >= query.created_before:
+        return False
+    return not query.metadata or has_metadata(record.metadata, query.metadata)
+
+
+def has_metadata(encoded: bytes, wanted: tuple[tuple[str, str], ...]) -> bool:
+    """Tell whether the metadata has each wanted key with that value; numbers and booleans as JSON text."""
+    metadata = json.loads(encoded)
+    for key, value in wanted:
+        if key not in metadata:
+            return False
+        found = metadata[key]
+        if value != (found if isinstance(found, str) else json.dumps(found)):
+            return False
+    return True

@@ -1,0 +1,154 @@
+"""Watching jobs live: every update once, in order, also over a reconnect.
+
+The update log is the truth, bells are only hints: clear the bell, read the log after the cursor, yield,
+wait. There is no seam between what was stored and what comes, so nothing is lost and nothing comes twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from jdobb_async_queue import validation
+from jdobb_async_queue.backends.bells import job_topic
+from jdobb_async_queue.encoding import encode_object
+from jdobb_async_queue.errors import JobNotFound
+from jdobb_async_queue.models import Outcome
+from jdobb_async_queue.transitions import Transition
+from jdobb_async_queue.views import snapshot, update_view
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from jdobb_async_queue.backends.base import QueueBackend, UpdatePage
+    from jdobb_async_queue.models import JobUpdate
+    from jdobb_async_queue.queue import JobQueue
+
+_LOOK_AGAIN = 1.0
+
+
+class Broadcaster:
+    """Watches the jobs of a queue, and sends custom updates to whoever watches."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+        self._reads: dict[tuple[str, int], asyncio.Task[UpdatePage | None]] = {}
+
+    async def snapshot(self, job_id: str) -> JobUpdate:
+        """Return the job's present state as an update; its ``seq`` is the latest update's (0 before any).
+
+        ``subscribe(job_id, after=snapshot.seq)`` goes on from there without a seam.
+        Raises ``JobNotFound``.
+        """
+        page = await self._read(job_id, 2**53)
+        return snapshot(page.record)
+
+    async def subscribe(self, job_id: str, *, after: int | None = None) -> AsyncIterator[JobUpdate]:
+        """Yield the job's updates until its terminal one.
+
+        Without ``after``: what is published from now on; of a job that is already terminal, its final
+        update. With ``after=n``: first every kept update with ``seq > n``, in order; where older ones were
+        trimmed (or ``n`` is ahead of the log), one update with ``gap=True`` that carries the present
+        state and its seq, then what follows. ``after`` at or beyond a terminal job's last seq ends at once.
+
+        Raises ``JobNotFound`` for an unknown job; a job removed meanwhile ends the iteration.
+        """
+        backend = await self._backend()
+        with backend.watch([job_topic(job_id)]) as bell:
+            page = await self._read(job_id, 2**53 if after is None else after)
+            cursor, first = _first(page, after)
+            if first is not None:
+                yield first
+            if page.record.is_terminal and cursor >= page.record.last_seq:
+                return
+            while True:
+                bell.clear()
+                try:
+                    page = await self._read(job_id, cursor)
+                except JobNotFound:
+                    return
+                if page.record.trimmed_seq > cursor:
+                    gap = snapshot(page.record, gap=True)
+                    cursor = gap.seq
+                    yield gap
+                    if page.record.is_terminal:
+                        return
+                    continue
+                for update in page.updates:
+                    cursor = update.seq
+                    yield update_view(page.record, update)
+                if page.record.is_terminal and cursor >= page.record.last_seq:
+                    return
+                if not page.updates:
+                    await bell.wait(_LOOK_AGAIN)
+
+    async def subscribe_with_timeout(
+        self,
+        job_id: str,
+        timeout: float,  # noqa: ASYNC109 - part of the contract
+    ) -> AsyncIterator[JobUpdate]:
+        """Do as ``subscribe`` does, and raise ``TimeoutError`` when no update came for ``timeout`` seconds."""
+        patience = validation.positive(timeout, "timeout")
+        updates = aiter(self.subscribe(job_id))
+        try:
+            while True:
+                pending = asyncio.ensure_future(anext(updates, None))
+                done, _ = await asyncio.wait([pending], timeout=patience)
+                if not done:
+                    pending.cancel()
+                    await asyncio.wait([pending])
+                    msg = f"no update of job {job_id!r} for {timeout} s"
+                    raise TimeoutError(msg)
+                update = pending.result()
+                if update is None:
+                    return
+                yield update
+        finally:
+            await updates.aclose()  # type: ignore[attr-defined]  # an async generator
+
+    async def send(
+        self,
+        job_id: str,
+        progress: float | None = None,
+        message: str | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> bool:
+        """Publish a custom update of a live job; the stored job stays as it is.
+
+        ``data`` (a JSON object) arrives as ``update.data``. False when the job is unknown or terminal.
+        """
+        checked = None if progress is None else validation.progress(progress)
+        said = validation.optional_text(message, "message", validation.MAX_MESSAGE_LENGTH)
+        limit = self._queue.max_payload_bytes
+        encoded = None if data is None else encode_object(data, "data", limit)
+        backend = await self._backend()
+        change = Transition.send(job_id, checked, said, encoded)
+        return (await backend.apply([change]))[0].outcome is Outcome.OK
+
+    async def _backend(self) -> QueueBackend:
+        await self._queue.open()
+        return self._queue.backend
+
+    async def _read(self, job_id: str, after: int) -> UpdatePage:
+        """Read the log; watchers of one job at one place share a reading."""
+        backend = await self._backend()
+        key = (job_id, after)
+        reading = self._reads.get(key)
+        if reading is None:
+            reading = asyncio.ensure_future(backend.read_updates(job_id, after))
+            self._reads[key] = reading
+            reading.add_done_callback(lambda _: self._reads.pop(key, None))
+        page = await asyncio.shield(reading)
+        if page is None:
+            raise JobNotFound(job_id)
+        return page
+
+
+def _first(page: UpdatePage, after: int | None) -> tuple[int, JobUpdate | None]:
+    """Return the cursor to read on from, and what to yield before that."""
+    record = page.record
+    if after is None:
+        return record.last_seq, snapshot(record) if record.is_terminal else None
+    if after > record.last_seq and not record.is_terminal:
+        return record.last_seq, snapshot(record, gap=True)
+    return after, None

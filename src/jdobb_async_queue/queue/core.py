@@ -1,0 +1,124 @@
+"""What all parts of a queue share: its backend, its options, and its life from first use to close."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from jdobb_async_queue import validation
+from jdobb_async_queue.backends.base import QueueBackend
+from jdobb_async_queue.backends.urls import make_backend
+from jdobb_async_queue.clock import Ids, system_random
+from jdobb_async_queue.errors import QueueClosed
+from jdobb_async_queue.views import job_view
+
+if TYPE_CHECKING:
+    import random
+
+    from jdobb_async_queue.models import Job, Outcome
+    from jdobb_async_queue.transitions import Transition
+
+
+class QueueCore:
+    """The backend and the options; connects at first use, belongs to the event loop of that use."""
+
+    def __init__(
+        self,
+        backend: str | QueueBackend,
+        *,
+        url: str | None,
+        namespace: str,
+        default_ttl: float | None,
+        lease: float,
+        retention: Any,
+        max_payload_bytes: int,
+        max_pending: int | None,
+        rng: random.Random | None,
+    ) -> None:
+        self._rng = rng or system_random()
+        self._lease = validation.lease_ms(lease)
+        self._retention = validation.retention(retention)
+        self._namespace = validation.name(namespace, "namespace")
+        self._backend = make_backend(backend, url, namespace, self._rng)
+        self._ids = Ids(_BackendClock(self._backend), self._rng)
+        self._new_jobs = validation.NewJobs(
+            self._ids,
+            default_ttl=default_ttl,
+            max_payload_bytes=max_payload_bytes,
+            max_pending=max_pending,
+        )
+        self._max_payload_bytes = max_payload_bytes
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Lock | None = None
+        self._opened = self._closed = False
+
+    @property
+    def backend(self) -> QueueBackend:
+        """Return the backend that this queue stands on."""
+        return self._backend
+
+    @property
+    def namespace(self) -> str:
+        """Return the queue's namespace: two namespaces share nothing."""
+        return self._namespace
+
+    @property
+    def max_payload_bytes(self) -> int:
+        """Return how many bytes of JSON ``data``, ``metadata`` and ``results`` may each have."""
+        return self._max_payload_bytes
+
+    async def open(self) -> None:
+        """Connect now instead of at the first call. Idempotent.
+
+        Raises ``BackendUnavailable`` when the store cannot be reached.
+        """
+        await self._ready()
+
+    async def close(self) -> None:
+        """Let go of the backend. Idempotent; every later call raises ``QueueClosed``."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._opening is not None:
+            async with self._opening:
+                await self._backend.close()
+
+    async def _ready(self) -> QueueBackend:
+        if self._closed:
+            msg = "the queue is closed"
+            raise QueueClosed(msg)
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                msg = "a JobQueue belongs to the event loop of its first call; build one for each loop"
+                raise RuntimeError(msg)
+            self._loop, self._opening = loop, asyncio.Lock()
+        if not self._opened:
+            await self._open()
+        return self._backend
+
+    async def _change(self, change: Transition) -> tuple[Outcome, Job | None]:
+        backend = await self._ready()
+        applied = (await backend.apply([change]))[0]
+        return applied.outcome, None if applied.record is None else job_view(applied.record)
+
+    async def _open(self) -> None:
+        if self._opening is None:
+            return
+        async with self._opening:
+            if self._closed:
+                msg = "the queue is closed"
+                raise QueueClosed(msg)
+            if not self._opened:
+                await self._backend.open()
+                self._opened = True
+
+
+class _BackendClock:
+    """The backend's wall clock, for ids."""
+
+    def __init__(self, backend: QueueBackend) -> None:
+        self.now = backend.now
+
+    def monotonic(self) -> float:
+        return self.now() / 1000

@@ -1,0 +1,146 @@
+"""Cancelling, retrying, pausing and the rest that operators do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jdobb_async_queue import validation
+from jdobb_async_queue.models import Outcome
+from jdobb_async_queue.queue.core import QueueCore
+from jdobb_async_queue.records import TypeRecord
+from jdobb_async_queue.transitions import Transition
+from jdobb_async_queue.views import job_type_view, job_view, worker_view
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from jdobb_async_queue.models import ErrorGroup, HistoryPoint, Job, JobTypeInfo, WorkerInfo
+    from jdobb_async_queue.retry import RetryPolicy
+
+_DAY = 86_400.0
+
+
+class Operator(QueueCore):
+    """The calls that manage jobs, job types and workers."""
+
+    async def cancel(self, job_id: str, reason: str | None = None) -> bool:
+        """Cancel a pending or processing job; its status is ``cancelled`` when this returns True.
+
+        ``reason`` becomes the job's ``error``. False when the job is unknown or terminal.
+        """
+        return (await self.try_cancel(job_id, reason))[0] is Outcome.OK
+
+    async def retry(self, job_id: str) -> bool:
+        """Make a failed or cancelled job ready now, as if it had never run.
+
+        False when the job is unknown, live or complete, or another live job holds its unique key.
+        """
+        return (await self.try_retry(job_id))[0] is Outcome.OK
+
+    async def delete(self, job_id: str) -> bool:
+        """Remove a terminal job with all that belongs to it; False when it is unknown or live."""
+        return (await self.try_delete(job_id))[0] is Outcome.OK
+
+    async def try_cancel(self, job_id: str, reason: str | None = None) -> tuple[Outcome, Job | None]:
+        """Do as ``cancel`` does, and return the outcome and the job afterwards."""
+        said = validation.optional_text(reason, "reason", validation.MAX_ERROR_LENGTH)
+        return await self._change(Transition.cancel(job_id, said, self._retention))
+
+    async def try_retry(self, job_id: str) -> tuple[Outcome, Job | None]:
+        """Do as ``retry`` does; the outcome ``conflict`` means that the unique key is taken."""
+        return await self._change(Transition.retry(job_id))
+
+    async def try_delete(self, job_id: str) -> tuple[Outcome, Job | None]:
+        """Do as ``delete`` does; with the outcome ``terminal`` (it is not) comes the job."""
+        backend = await self._ready()
+        outcome = (await backend.delete([job_id]))[0]
+        if outcome is not Outcome.TERMINAL:
+            return outcome, None
+        record = (await backend.get([job_id]))[0]
+        return outcome, None if record is None else job_view(record)
+
+    async def pause(
+        self, job_type: str, *, until: datetime | None = None, reason: str | None = None
+    ) -> JobTypeInfo:
+        """Stop claims of a job type in every process from the moment this returns.
+
+        Running jobs go on, enqueueing too; ``until`` (an aware datetime) resumes by itself.
+        """
+        validation.name(job_type, "job_type")
+        ends = None if until is None else validation.at(until, "until")
+        why = validation.optional_text(reason, "reason", 1000)
+        backend = await self._ready()
+        return job_type_view(await backend.pause(job_type, until=ends, reason=why), backend.now())
+
+    async def resume(self, job_type: str) -> JobTypeInfo:
+        """Allow claims of a job type again."""
+        validation.name(job_type, "job_type")
+        backend = await self._ready()
+        return job_type_view(await backend.resume(job_type), backend.now())
+
+    async def set_job_type(
+        self,
+        job_type: str,
+        *,
+        retry: RetryPolicy | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the attempt's, not this call's
+        max_lost: int | None = None,
+        max_pending: int | None = None,
+        schema: dict[str, Any] | None = None,
+    ) -> JobTypeInfo:
+        """Put an operator's settings of a job type; they win over what workers publish.
+
+        They replace the earlier ones as a whole; what is left out is the handler's, else the default.
+        ``schema`` is the JSON Schema of the payload.
+        """
+        validation.name(job_type, "job_type")
+        settings = validation.job_settings(
+            None, retry, timeout, max_lost, max_pending=max_pending, schema=schema
+        )
+        backend = await self._ready()
+        stored = await backend.set_job_type(job_type, operator=settings or b"{}")
+        return job_type_view(stored, backend.now())
+
+    async def job_types(self) -> list[JobTypeInfo]:
+        """Return every job type that has settings or jobs, by name."""
+        backend = await self._ready()
+        stored = await backend.job_types()
+        now = backend.now()
+        known = {job_type: job_type_view(record, now) for job_type, record in stored.items()}
+        for job_type in await backend.counts():
+            if job_type not in known:
+                known[job_type] = job_type_view(TypeRecord(job_type), now)
+        return [known[job_type] for job_type in sorted(known)]
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Return the registered workers, latest started first."""
+        backend = await self._ready()
+        now = backend.now()
+        return [worker_view(record, now) for record in await backend.workers()]
+
+    async def signal_worker(self, worker_id: str, directive: str) -> bool:
+        """Tell a worker to take no new jobs (``"quiet"``), to go on (``"run"``) or to stop (``"stop"``).
+
+        False when there is no such worker. It learns of it within a second or at its next heartbeat.
+        """
+        if directive not in {"run", "quiet", "stop"}:
+            msg = f"directive must be one of run, quiet, stop, got {directive!r}"
+            raise ValueError(msg)
+        backend = await self._ready()
+        return await backend.signal_worker(worker_id, directive)
+
+    async def stats_history(self, window: float = _DAY) -> list[HistoryPoint]:
+        """Return per-minute counts and wait and run quantiles per job type, oldest first.
+
+        ``window`` is how many seconds to look back, at most a day.
+        """
+        backend = await self._ready()
+        return await backend.history(self._since(window))
+
+    async def stats_errors(self, window: float = _DAY) -> list[ErrorGroup]:
+        """Return failed attempts by job type and error type, most frequent first; to the hour."""
+        backend = await self._ready()
+        return await backend.error_groups(self._since(window))
+
+    def _since(self, window: float) -> int:
+        return self._backend.now() - int(validation.number(window, "window", least=1, most=_DAY) * 1000)

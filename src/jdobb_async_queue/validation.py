@@ -1,0 +1,249 @@
+"""Arguments of the library's calls: checked once, before anything is stored.
+
+Every refusal names the field, what was expected and what came.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, get_args
+
+from jdobb_async_queue.encoding import EMPTY, check_text, encode_object
+from jdobb_async_queue.lifecycle import millis
+from jdobb_async_queue.models import WEIGHTS, JobPriority, JobStatus, NewJob, OnConflict, UniqueUntil
+from jdobb_async_queue.records import NewRecord, Retention
+from jdobb_async_queue.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from jdobb_async_queue.clock import Ids
+
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_UNIQUE_KEY = re.compile(r"[!-~\u00a1-\U0010ffff]{1,255}")
+_ON_CONFLICT = get_args(OnConflict)
+_UNIQUE_UNTIL = get_args(UniqueUntil)
+_MAX_SECONDS = 100 * 365.25 * 86_400
+_MIN_LEASE, _MAX_LEASE = 0.1, 86_400.0
+MAX_ERROR_LENGTH = 10_000
+MAX_TRACEBACK_LENGTH = 20_000
+MAX_MESSAGE_LENGTH = 10_000
+
+
+def name(value: Any, field: str) -> str:
+    """Return a job type or id: 1 to 128 characters of ``A-Z a-z 0-9 . _ : -``."""
+    if not isinstance(value, str):
+        msg = f"{field} must be a string, got {type(value).__name__}"
+        raise TypeError(msg)
+    if _NAME.fullmatch(value) is None:
+        msg = f"{field} must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, got {value[:140]!r}"
+        raise ValueError(msg)
+    return value
+
+
+def names(values: Iterable[str] | None, field: str) -> tuple[str, ...] | None:
+    """Return job types without repeats, or None for all; an empty list is refused."""
+    if values is None:
+        return None
+    if isinstance(values, str):
+        msg = f"{field} must be a list of job types, got the string {values!r}"
+        raise TypeError(msg)
+    found = tuple(dict.fromkeys(name(value, field) for value in values))
+    if not found:
+        msg = f"{field} must not be empty; None means every job type"
+        raise ValueError(msg)
+    return found
+
+
+def number(value: Any, field: str, *, least: float = 0.0, most: float = _MAX_SECONDS) -> float:
+    """Return a finite number within bounds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        msg = f"{field} must be a number, got {type(value).__name__}"
+        raise TypeError(msg)
+    if not math.isfinite(value) or not least <= value <= most:
+        msg = f"{field} must be a number from {least:g} to {most:g}, got {value!r}"
+        raise ValueError(msg)
+    return float(value)
+
+
+def seconds(value: Any, field: str) -> float:
+    """Return a duration of 0 or more seconds (at most a century)."""
+    return number(value, field)
+
+
+def positive(value: Any, field: str) -> float:
+    """Return a duration of at least a millisecond."""
+    return number(value, field, least=0.001)
+
+
+def count(value: Any, field: str, *, least: int = 1, most: int = 1_000_000) -> int:
+    """Return a whole number within bounds."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"{field} must be a whole number, got {type(value).__name__}"
+        raise TypeError(msg)
+    if not least <= value <= most:
+        msg = f"{field} must be a whole number from {least} to {most}, got {value!r}"
+        raise ValueError(msg)
+    return value
+
+
+def lease_ms(value: Any, field: str = "lease") -> int:
+    """Return a lease length in milliseconds; it may be 0.1 s to a day."""
+    return millis(number(value, field, least=_MIN_LEASE, most=_MAX_LEASE))
+
+
+def progress(value: Any) -> float:
+    """Return a progress from 0.0 to 1.0."""
+    return number(value, "progress", most=1.0)
+
+
+def text(value: Any, field: str, limit: int) -> str:
+    """Return Unicode text, cut to ``limit`` characters."""
+    return check_text(value, field)[:limit]
+
+
+def optional_text(value: Any, field: str, limit: int) -> str | None:
+    """Return Unicode text cut to ``limit`` characters, or None."""
+    return None if value is None else text(value, field, limit)
+
+
+def at(value: Any, field: str) -> int:
+    """Return an aware datetime as milliseconds since the epoch."""
+    if not isinstance(value, datetime):
+        msg = f"{field} must be a datetime, got {type(value).__name__}"
+        raise TypeError(msg)
+    if value.tzinfo is None or value.utcoffset() is None:
+        msg = f"{field} must carry a time zone, got the naive {value.isoformat()}"
+        raise ValueError(msg)
+    return millis(value.astimezone(timezone.utc).timestamp())
+
+
+def status(value: Any, field: str = "status") -> str:
+    """Return a status by its value or enum member."""
+    try:
+        return JobStatus(value).value
+    except ValueError:
+        known = ", ".join(member.value for member in JobStatus)
+        msg = f"{field} must be one of {known}, got {value!r}"
+        raise ValueError(msg) from None
+
+
+def retention(value: Any) -> Retention:
+    """Return how long terminal jobs are kept: seconds for all, or a mapping by status; None is for ever."""
+    by_status: Mapping[str, Any]
+    if isinstance(value, dict):
+        unknown = set(value) - {"complete", "failed", "cancelled"}
+        if unknown:
+            msg = f"retention knows complete, failed and cancelled, got {sorted(unknown)!r}"
+            raise ValueError(msg)
+        by_status = {"complete": 604_800.0, "failed": 604_800.0, "cancelled": 604_800.0, **value}
+    else:
+        by_status = dict.fromkeys(("complete", "failed", "cancelled"), value)
+    kept = {
+        key: None if keep is None else millis(seconds(keep, f"retention.{key}"))
+        for key, keep in by_status.items()
+    }
+    return Retention(**kept)
+
+
+def job_settings(
+    max_attempts: Any, retry: Any, timeout: Any, max_lost: Any, *,
+    max_pending: Any = None, schema: Any = None,
+) -> bytes | None:  # fmt: skip
+    """Return settings as the JSON that backends keep; only what was given is in it."""
+    policy: dict[str, Any] = {}
+    if retry is not None:
+        if not isinstance(retry, RetryPolicy):
+            msg = f"retry must be a RetryPolicy, got {type(retry).__name__}"
+            raise TypeError(msg)
+        policy = retry.model_dump(exclude_unset=True)
+    if max_attempts is not None:
+        policy["max_attempts"] = count(max_attempts, "max_attempts")
+    settings: dict[str, Any] = {"retry": policy} if policy else {}
+    if timeout is not None:
+        settings["timeout"] = positive(timeout, "timeout")
+    if max_lost is not None:
+        settings["max_lost"] = count(max_lost, "max_lost")
+    if max_pending is not None:
+        settings["max_pending"] = count(max_pending, "max_pending", least=0, most=10**12)
+    if schema is not None:
+        settings["schema"] = json.loads(encode_object(schema, "schema", 262_144))
+    return json.dumps(settings).encode() if settings else None
+
+
+class NewJobs:
+    """Turns what a producer asked for into what a backend stores."""
+
+    def __init__(
+        self, ids: Ids, *, default_ttl: float | None, max_payload_bytes: int, max_pending: int | None
+    ) -> None:
+        self._ids = ids
+        self._ttl = None if default_ttl is None else millis(positive(default_ttl, "default_ttl"))
+        self._limit = count(max_payload_bytes, "max_payload_bytes", most=2**31)
+        self._max_pending = (
+            None if max_pending is None else count(max_pending, "max_pending", least=0, most=10**12)
+        )
+
+    def record(self, new: NewJob) -> NewRecord:
+        """Return the validated job. Raises ``ValueError``, ``TypeError`` or ``PayloadTooLarge``."""
+        limit = self._limit
+        metadata = new.metadata
+        settings = None
+        if new.max_attempts is not None or new.retry is not None or new.timeout is not None or new.max_lost is not None:
+            settings = job_settings(new.max_attempts, new.retry, new.timeout, new.max_lost)
+        return NewRecord(
+            id=self._ids.job_id() if new.job_id is None else name(new.job_id, "job_id"),
+            job_type=name(new.job_type, "job_type"),
+            priority=_weight(new.priority),
+            data=EMPTY if new.data is None else encode_object(new.data, "data", limit),
+            metadata=EMPTY if metadata is None else encode_object(metadata, "metadata", limit),
+            own_id=new.job_id is not None,
+            **_when(new),
+            ttl=self._ttl if new.ttl is None else millis(positive(new.ttl, "ttl")),
+            settings=settings,
+            unique_key=None if new.unique_key is None else _unique_key(new.unique_key),
+            unique_until=_one_of(new.unique_until, "unique_until", _UNIQUE_UNTIL),
+            on_conflict=_one_of(new.on_conflict, "on_conflict", _ON_CONFLICT),
+            max_pending=self._max_pending,
+            request_id=optional_text(new.request_id, "request_id", 255),
+            traceparent=optional_text(new.traceparent, "traceparent", 255),
+        )
+
+
+def _when(new: NewJob) -> dict[str, Any]:
+    if new.delay is None and new.run_at is None:
+        return {}
+    if new.run_at is None:
+        return {"delay": millis(seconds(new.delay, "delay"))}
+    if new.delay is not None:
+        msg = "give either delay or run_at, not both"
+        raise ValueError(msg)
+    return {"run_at": at(new.run_at, "run_at")}
+
+
+def _weight(priority: Any) -> int:
+    if isinstance(priority, JobPriority):
+        return priority.weight
+    if isinstance(priority, str) and priority in WEIGHTS:
+        return WEIGHTS[priority]
+    msg = f"priority must be one of low, normal, high, got {priority!r}"
+    raise ValueError(msg)
+
+
+def _unique_key(value: Any) -> str:
+    check_text(value, "unique_key")
+    if _UNIQUE_KEY.fullmatch(value) is None or not value.isprintable():
+        msg = f"unique_key must be 1 to 255 visible characters, got {value[:270]!r}"
+        raise ValueError(msg)
+    key: str = value
+    return key
+
+
+def _one_of(value: Any, field: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        msg = f"{field} must be one of {', '.join(allowed)}, got {value!r}"
+        raise ValueError(msg)
+    return str(value)
