@@ -43,6 +43,8 @@ from jdobb_async_queue.models import (
 )
 from jdobb_async_queue.queue import JobQueue
 from jdobb_async_queue.retry import RetryPolicy
+from jdobb_async_queue.router import Handler, JobRouter
+from jdobb_async_queue.worker import JobContext, Worker
 
 __all__ = [
     "AttemptError",
@@ -52,12 +54,14 @@ __all__ = [
     "DuplicateJob",
     "ErrorGroup",
     "FailNow",
+    "Handler",
     "HistoryPoint",
     "Idempotency",
     "IdempotencyKeyReused",
     "InvalidCursor",
     "Job",
     "JobConflict",
+    "JobContext",
     "JobExists",
     "JobGone",
     "JobNotFound",
@@ -65,6 +69,7 @@ __all__ = [
     "JobPriority",
     "JobQueue",
     "JobQueueError",
+    "JobRouter",
     "JobStatus",
     "JobTypeInfo",
     "JobTypeStats",
@@ -83,5 +88,6 @@ __all__ = [
     "Snooze",
     "StorageLost",
     "Submission",
+    "Worker",
     "WorkerInfo",
 ]

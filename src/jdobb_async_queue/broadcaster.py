@@ -119,7 +119,7 @@ class Broadcaster:
         """
         checked = None if progress is None else validation.progress(progress)
         said = validation.optional_text(message, "message", validation.MAX_MESSAGE_LENGTH)
-        limit = self._queue.max_payload_bytes
+        limit = self._queue.options.max_payload_bytes
         encoded = None if data is None else encode_object(data, "data", limit)
         backend = await self._backend()
         change = Transition.send(job_id, checked, said, encoded)

@@ -249,7 +249,7 @@ class QueueBackend(ABC):
         """Return the jobs with these ids, None for each unknown one, in order."""
 
     @abstractmethod
-    async def list(self, query: ListQuery) -> RecordPage:
+    async def list_jobs(self, query: ListQuery) -> RecordPage:
         """Return a page of jobs; complete and without repeats for jobs whose sort key stays the same."""
 
     @abstractmethod

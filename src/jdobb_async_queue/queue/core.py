@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue import validation
@@ -10,13 +12,23 @@ from jdobb_async_queue.backends.base import QueueBackend
 from jdobb_async_queue.backends.urls import make_backend
 from jdobb_async_queue.clock import Ids, system_random
 from jdobb_async_queue.errors import QueueClosed
+from jdobb_async_queue.records import Retention
 from jdobb_async_queue.views import job_view
 
 if TYPE_CHECKING:
-    import random
-
     from jdobb_async_queue.models import Job, Outcome
     from jdobb_async_queue.transitions import Transition
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """What workers and watchers of a queue share with it. ``lease`` is milliseconds."""
+
+    lease: int
+    retention: Retention
+    max_payload_bytes: int
+    rng: random.Random
+    ids: Ids
 
 
 class QueueCore:
@@ -48,6 +60,9 @@ class QueueCore:
             max_pending=max_pending,
         )
         self._max_payload_bytes = max_payload_bytes
+        self.options = QueueOptions(
+            self._lease, self._retention, max_payload_bytes, self._rng, self._ids
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening: asyncio.Lock | None = None
         self._opened = self._closed = False
@@ -63,9 +78,9 @@ class QueueCore:
         return self._namespace
 
     @property
-    def max_payload_bytes(self) -> int:
-        """Return how many bytes of JSON ``data``, ``metadata`` and ``results`` may each have."""
-        return self._max_payload_bytes
+    def is_closed(self) -> bool:
+        """Tell whether ``close`` was called."""
+        return self._closed
 
     async def open(self) -> None:
         """Connect now instead of at the first call. Idempotent.

@@ -90,7 +90,7 @@ class Reader(QueueCore):
         if cursor is not None:
             query = continued(query, cursor)
         backend = await self._ready()
-        page = await backend.list(query)
+        page = await backend.list_jobs(query)
         next_cursor = None if page.last is None else encode_cursor(replace(query, after=None), page.last)
         return JobPage(items=[job_view(record) for record in page.records], next_cursor=next_cursor)
 

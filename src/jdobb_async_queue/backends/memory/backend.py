@@ -237,8 +237,8 @@ class MemoryBackend(QueueBackend):
         found = (self._jobs.get(job_id) for job_id in job_ids)
         return [None if record is None else self._with_type(record) for record in found]
 
-    async def list(self, query: ListQuery) -> RecordPage:
-        """Return a page of jobs; see ``QueueBackend.list``."""
+    async def list_jobs(self, query: ListQuery) -> RecordPage:
+        """Return a page of jobs; see ``QueueBackend.list_jobs``."""
         after = None if query.after is None else tuple(query.after)
         found: list[JobRecord] = []
         last: tuple[int, ...] | None = None

@@ -1,0 +1,1 @@
+"""Facts out of the library, and adapters that turn them into logs."""

@@ -1,0 +1,113 @@
+"""Stores the outcomes of attempts: those that wait leave together, and an outage only delays them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from jdobb_async_queue.errors import BackendError
+from jdobb_async_queue.instrumentation import facts
+from jdobb_async_queue.lifecycle import AttemptOutcome, Failed, settle
+from jdobb_async_queue.models import Outcome
+from jdobb_async_queue.worker.loop import Loop
+
+if TYPE_CHECKING:
+    from jdobb_async_queue.backends.base import Applied
+    from jdobb_async_queue.transitions import Transition
+    from jdobb_async_queue.worker.reporter import Reporter
+    from jdobb_async_queue.worker.shift import Execution, Shift
+
+_BATCH = 100
+_ACCEPTED = frozenset({Outcome.OK, Outcome.REPEATED})
+
+
+class Completer(Loop):
+    """Settles attempts. An outcome is kept, and its slot with it, until the backend has answered."""
+
+    name: ClassVar[str] = "completer"
+
+    def __init__(self, shift: Shift, reporter: Reporter) -> None:
+        super().__init__(shift)
+        self._reporter = reporter
+        self._waiting: list[tuple[Execution, AttemptOutcome]] = []
+
+    def submit(self, execution: Execution, outcome: AttemptOutcome) -> None:
+        """Take the outcome of an attempt whose handler has ended."""
+        execution.settling = True
+        self._waiting.append((execution, outcome))
+        self.bell.ring()
+
+    async def run(self) -> None:
+        """Settle until stopped, and then what still waits, as long as the backend answers."""
+        await super().run()
+        while self._waiting and not self._failures:
+            await self.turn()
+
+    async def poll(self) -> float | None:
+        """Settle what waits, in one call."""
+        batch = self._waiting[:_BATCH]
+        if not batch:
+            return None
+        settled = [self._settle(execution, outcome) for execution, outcome in batch]
+        changes = [change for own in settled for change in own]
+        answers = iter(await self._apply(changes))
+        del self._waiting[: len(batch)]
+        for (execution, outcome), own in zip(batch, settled, strict=True):
+            for _ in own[:-1]:
+                next(answers)
+            self._done(execution, outcome, own[-1], next(answers))
+        return 0.0 if self._waiting else None
+
+    def _settle(self, execution: Execution, outcome: AttemptOutcome) -> list[Transition]:
+        """Return the last progress that waits, and the transition that settles the attempt."""
+        options = self.shift.options
+        change = settle(
+            outcome, execution.record, options.retention, options.rng, lease_token=execution.token
+        )
+        return [*self._reporter.take(execution), change]
+
+    async def _apply(self, changes: list[Transition]) -> list[Applied | None]:
+        """Apply all in one call; if that meets a defect, one by one, so that it costs one job only."""
+        apply = self.shift.backend.apply
+        try:
+            return list(await apply(changes))
+        except BackendError:
+            raise
+        except Exception as error:  # noqa: BLE001 - told, and narrowed down
+            self.shift.tell(facts.LoopFailed(self.name, error))
+        answers: list[Applied | None] = []
+        for change in changes:
+            try:
+                answers += await apply([change])
+            except BackendError:
+                raise
+            except Exception as error:  # noqa: BLE001 - its lease runs out and it is rescued
+                self.shift.tell(facts.LoopFailed(self.name, error))
+                answers.append(None)
+        return answers
+
+    def _done(
+        self, execution: Execution, outcome: AttemptOutcome, change: Transition, answer: Applied | None
+    ) -> None:
+        shift, record = self.shift, execution.record
+        shift.slots.give_back(execution)
+        accepted = answer is not None and answer.outcome in _ACCEPTED
+        if accepted and change.verb == "release":
+            shift.released += 1
+        failure = outcome.failure if isinstance(outcome, Failed) else None
+        shift.tell(
+            facts.JobSettled(
+                record.id,
+                record.job_type,
+                record.attempt,
+                _word(change) if accepted else "refused",
+                shift.clock.monotonic() - execution.started,
+                None if failure is None else failure.message,
+                None if failure is None else failure.traceback,
+            )
+        )
+
+
+def _word(change: Transition) -> str:
+    if change.verb == "fail":
+        return "failed" if change.status == "failed" else "retrying"
+    return "complete" if change.verb == "complete" else "released"

@@ -1,0 +1,147 @@
+"""The loops of one run of a worker together: they start, and they stop in order.
+
+Stopping to fetch and stopping to work are two things: first nothing new is claimed, then what runs may
+finish, then it is cancelled and given back, and only then the loops that settle and keep leases end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from jdobb_async_queue.errors import JobQueueError
+from jdobb_async_queue.instrumentation import facts
+from jdobb_async_queue.transitions import Transition
+from jdobb_async_queue.worker.completer import Completer
+from jdobb_async_queue.worker.executor import Executor
+from jdobb_async_queue.worker.fetcher import Fetcher
+from jdobb_async_queue.worker.heartbeat import Heartbeat
+from jdobb_async_queue.worker.maintenance import Maintenance
+from jdobb_async_queue.worker.reporter import Reporter
+from jdobb_async_queue.worker.shift import SHUTDOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from jdobb_async_queue.worker.loop import Loop
+    from jdobb_async_queue.worker.shift import Shift
+
+_TO_OBEY = 2.0
+"""Seconds that cancelled handlers get to end."""
+_TO_ANSWER = 3.0
+"""Seconds that the backend gets for the last calls."""
+
+
+class Crew:
+    """One run of a worker."""
+
+    def __init__(self, shift: Shift, *, grace: float, burst: bool) -> None:
+        self._shift, self._grace = shift, grace
+        self._leaving = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._reporter = Reporter(shift)
+        self._completer = Completer(shift, self._reporter)
+        self._executor = Executor(shift, self._completer, self._reporter)
+        self._fetcher = Fetcher(shift, self._executor, burst=burst)
+        self._heartbeat = Heartbeat(shift, self._obey)
+        self._maintenance = Maintenance(shift)
+        self._tasks: dict[Loop, asyncio.Task[None]] = {}
+        shift.slots.on_free(self._freed.set)
+
+    def leave(self) -> None:
+        """Begin to stop."""
+        self._leaving.set()
+        self._fetcher.stop()
+
+    def handlers_changed(self) -> None:
+        """Claim and publish by the new set of handlers."""
+        self._fetcher.ring()
+        self._heartbeat.ring()
+
+    async def run(self) -> None:
+        """Run until ``leave`` was called or a burst has ended, then stop in order."""
+        loops: tuple[Loop, ...] = (
+            self._completer, self._reporter, self._heartbeat, self._maintenance, self._fetcher,
+        )  # fmt: skip
+        self._tasks = {loop: asyncio.ensure_future(loop.run()) for loop in loops}
+        fetching = self._tasks[self._fetcher]
+        try:
+            await asyncio.wait([fetching])
+            await self._finish(self._grace)
+        except asyncio.CancelledError:
+            await _uninterrupted(self._finish(0.0))
+            raise
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _finish(self, grace: float) -> None:
+        self.leave()
+        await _bounded(self._tasks[self._fetcher], _TO_ANSWER)
+        await self._until_idle(grace)
+        for execution in self._shift.slots.executions:
+            execution.stop(SHUTDOWN)
+        await self._until_idle(_TO_OBEY)
+        await _bounded(self._release_the_rest(), _TO_ANSWER)
+        for loop in (self._completer, self._reporter, self._heartbeat, self._maintenance):
+            loop.stop()
+            await _bounded(self._tasks[loop], _TO_ANSWER)
+        await _bounded(self._sign_off(), _TO_ANSWER)
+
+    async def _until_idle(self, patience: float) -> None:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + patience
+        while len(self._shift.slots) and (left := ends - loop.time()) > 0:
+            self._freed.clear()
+            await _bounded(self._freed.wait(), left)
+
+    async def _release_the_rest(self) -> None:
+        """Give back the jobs of handlers that ignore their cancellation."""
+        shift = self._shift
+        stubborn = [item for item in shift.slots.executions if not item.settling]
+        for execution in stubborn:
+            shift.tell(facts.HandlerIgnoresCancellation(execution.record.id, execution.record.job_type))
+        changes = [
+            Transition.release(item.record.id, lease_token=item.token)
+            for item in stubborn
+            if item.stop_reason == SHUTDOWN
+        ]
+        if changes:
+            await shift.backend.apply(changes)
+            shift.released += len(changes)
+
+    async def _sign_off(self) -> None:
+        try:
+            await self._shift.backend.remove_worker(self._shift.worker_id)
+        except JobQueueError:
+            return
+
+    def _obey(self, directive: str) -> None:
+        if directive == "stop":
+            self.leave()
+        elif self._shift.quiet != (directive == "quiet"):
+            self._shift.quiet = directive == "quiet"
+            self._fetcher.ring()
+
+
+async def _bounded(work: Awaitable[object], seconds: float) -> None:
+    """Wait for ``work`` that long, and cancel what takes longer; its errors are not ours here."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+    if task.done() and not task.cancelled():
+        task.exception()
+
+
+async def _uninterrupted(work: Awaitable[None]) -> None:
+    """Finish ``work`` although we are being cancelled, even more than once."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue

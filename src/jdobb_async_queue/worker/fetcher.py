@@ -1,0 +1,94 @@
+"""Claims as many jobs as there are free slots, whenever there may be some."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from jdobb_async_queue.backends.base import ClaimRequest
+from jdobb_async_queue.backends.bells import type_topic
+from jdobb_async_queue.transitions import Transition
+from jdobb_async_queue.worker.loop import Loop
+from jdobb_async_queue.worker.shift import Execution
+
+if TYPE_CHECKING:
+    from jdobb_async_queue.records import JobRecord
+    from jdobb_async_queue.worker.executor import Executor
+    from jdobb_async_queue.worker.shift import Shift
+
+
+class Fetcher(Loop):
+    """Wakes for an enqueue, a due time or a freed slot; ``burst`` ends it when nothing is ready or runs."""
+
+    name: ClassVar[str] = "fetcher"
+
+    def __init__(self, shift: Shift, executor: Executor, *, burst: bool = False) -> None:
+        super().__init__(shift)
+        self._executor = executor
+        self._burst = burst
+        self._starved = False
+        shift.slots.on_free(self._on_free)
+
+    async def run(self) -> None:
+        """Poll until stopped, watching the job types that are claimable at the time."""
+        backend = self.shift.backend
+        while not self.stopped:
+            types = self.shift.claimable()
+            with backend.watch([type_topic(job_type) for job_type in types]) as self.bell:
+                await self._run_watching(types)
+
+    async def _run_watching(self, types: tuple[str, ...]) -> None:
+        first = True
+        while not self.stopped and (first or types == self.shift.claimable()):
+            await self.turn()
+            first = False
+
+    async def poll(self) -> float | None:
+        """Claim into the free slots; return when to look again."""
+        shift = self.shift
+        types, free = shift.claimable(), shift.slots.free
+        self._starved = free <= 0
+        if shift.quiet or self._starved or not types:
+            return shift.poll_interval if self._burst else None
+        asked_at = shift.clock.monotonic()
+        records = await shift.backend.claim_pending_jobs(self._request(types, free))
+        if self.stopped:
+            await self._give_back(records)
+            return None
+        for record in records:
+            self._start(record, asked_at)
+        if len(records) == free:
+            self._starved = True
+            return 0.0
+        return await self._until_due(types)
+
+    async def _until_due(self, types: tuple[str, ...]) -> float | None:
+        shift = self.shift
+        if self._burst:
+            if not len(shift.slots):
+                self.stop()
+            self._starved = True
+            return shift.poll_interval
+        due = await shift.backend.next_due(types)
+        if due is None:
+            return shift.poll_interval
+        return min(shift.poll_interval, max(0.0, (due - shift.backend.now()) / 1000))
+
+    def _request(self, types: tuple[str, ...], limit: int) -> ClaimRequest:
+        options = self.shift.options
+        token = options.ids.lease_token()
+        return ClaimRequest(types, limit, token, options.lease, self.shift.worker_id, options.retention)
+
+    def _start(self, record: JobRecord, asked_at: float) -> None:
+        lease = record.lease / 1000
+        self._executor.start(Execution(record, record.lease_token or "", lease, asked_at + lease))
+
+    async def _give_back(self, records: list[JobRecord]) -> None:
+        if records:
+            self.shift.released += len(records)
+            await self.shift.backend.apply(
+                [Transition.release(record.id, lease_token=record.lease_token or "") for record in records]
+            )
+
+    def _on_free(self) -> None:
+        if self._starved:
+            self.bell.ring()

@@ -1,0 +1,83 @@
+"""Keeps the leases of running jobs, learns which are lost or cancelled, and registers the worker."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, ClassVar
+
+from jdobb_async_queue.backends.base import LeaseRef
+from jdobb_async_queue.backends.bells import CANCELLED as CANCELLED_TOPIC
+from jdobb_async_queue.records import WorkerRecord
+from jdobb_async_queue.worker.loop import Loop
+from jdobb_async_queue.worker.shift import CANCELLED, LOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jdobb_async_queue.worker.shift import Execution, Shift
+
+_LOOK_EVERY = 1.0
+_REGISTER_EVERY = 10.0
+_RENEWALS_PER_LEASE = 3
+
+
+class Heartbeat(Loop):
+    """Looks at every running lease each second, or at once when something was cancelled; renews at a third."""
+
+    name: ClassVar[str] = "heartbeat"
+
+    def __init__(self, shift: Shift, obey: Callable[[str], None]) -> None:
+        super().__init__(shift)
+        self._obey = obey
+        self._renewed: dict[str, float] = {}
+        self._registered = float("-inf")
+        self._started_at = shift.backend.now()
+
+    async def run(self) -> None:
+        """Poll until stopped, woken by cancellations anywhere."""
+        with self.shift.backend.watch([CANCELLED_TOPIC]) as self.bell:
+            await super().run()
+
+    async def poll(self) -> float | None:
+        """Check the leases, and the registration when its time has come or something was signalled."""
+        now = self.shift.clock.monotonic()
+        await self._check_leases(now)
+        if self.bell.rung or now >= self._registered + _REGISTER_EVERY:
+            await self._register(now)
+        return min(_LOOK_EVERY, self.shift.options.lease / 1000 / _RENEWALS_PER_LEASE)
+
+    async def _check_leases(self, now: float) -> None:
+        executions = [item for item in self.shift.slots.executions if item.stop_reason is None]
+        self._renewed = {item.token: self._renewed.get(item.token, item.deadline - item.lease) for item in executions}
+        if not executions:
+            return
+        refs = [LeaseRef(item.record.id, item.token, extend=self._is_due(item, now)) for item in executions]
+        answers = await self.shift.backend.heartbeat(refs)
+        for execution, ref, answer in zip(executions, refs, answers, strict=True):
+            if answer.status == "ok":
+                if ref.extend:
+                    self._renewed[execution.token] = now
+            else:
+                execution.stop(CANCELLED if answer.status == "cancelled" else LOST)
+
+    def _is_due(self, execution: Execution, now: float) -> bool:
+        return now >= self._renewed[execution.token] + execution.lease / _RENEWALS_PER_LEASE
+
+    async def _register(self, now: float) -> None:
+        shift = self.shift
+        executions = shift.slots.executions
+        record = WorkerRecord(
+            id=shift.worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            slots=shift.slots.size,
+            job_types=shift.claimable(),
+            jobs=tuple(item.record.id for item in executions),
+            stopping=tuple(item.record.id for item in executions if item.stop_reason is not None),
+            started_at=self._started_at,
+            last_heartbeat_at=shift.backend.now(),
+        )
+        self._registered = now
+        await shift.publish()
+        self._obey(await shift.backend.beat_worker(record))

@@ -1,0 +1,139 @@
+"""What the loops of one run of a worker share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jdobb_async_queue.instrumentation import facts
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from jdobb_async_queue.backends.base import QueueBackend
+    from jdobb_async_queue.clock import Clock
+    from jdobb_async_queue.instrumentation.facts import Listener
+    from jdobb_async_queue.queue.core import QueueOptions
+    from jdobb_async_queue.records import JobRecord
+    from jdobb_async_queue.router import Handler
+
+LOST, CANCELLED, SHUTDOWN, TIMEOUT = "lost", "cancelled", "shutdown", "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A handler together with what its router's lifespan yielded."""
+
+    handler: Handler
+    state: Any
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """One claimed job in a slot, from its claim until it is settled.
+
+    ``deadline`` is when the lease runs out by the worker's own monotonic clock, counted from before the
+    claim was sent. ``stop_reason`` says why the handler was cancelled; the first reason stays.
+    """
+
+    record: JobRecord
+    token: str
+    lease: float
+    """Seconds."""
+    deadline: float
+    task: asyncio.Task[None] | None = None
+    started: float = 0.0
+    stop_reason: str | None = None
+    progress: float | None = None
+    message: str | None = None
+    reported: float = float("-inf")
+    """When the last progress was published, by the monotonic clock."""
+    settling: bool = False
+    """The handler has ended; its outcome waits to be stored."""
+    on_stop: Callable[[Execution], None] | None = None
+
+    @property
+    def has_report(self) -> bool:
+        """Tell whether progress waits to be published."""
+        return self.progress is not None or self.message is not None
+
+    def stop(self, reason: str) -> None:
+        """Cancel the handler, once, for the first reason given."""
+        if self.stop_reason is None and not self.settling:
+            self.stop_reason = reason
+            if self.on_stop is not None:
+                self.on_stop(self)
+            if self.task is not None:
+                self.task.cancel()
+
+
+class Slots:
+    """The jobs that a worker runs; a slot is taken from the claim until the job is settled."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._taken: dict[str, Execution] = {}
+        self._tasks: dict[asyncio.Task[None], Execution] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    @property
+    def free(self) -> int:
+        """Return how many more jobs may be claimed."""
+        return self.size - len(self._taken)
+
+    @property
+    def executions(self) -> list[Execution]:
+        """Return what runs or waits to be settled."""
+        return list(self._taken.values())
+
+    def on_free(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` whenever a slot becomes free."""
+        self._listeners.append(listener)
+
+    def take(self, execution: Execution, task: asyncio.Task[None]) -> None:
+        """Occupy a slot."""
+        execution.task = task
+        self._taken[execution.token] = execution
+        self._tasks[task] = execution
+
+    def give_back(self, execution: Execution) -> None:
+        """Free the slot of a job that is settled or lost and whose handler has ended."""
+        if self._taken.pop(execution.token, None) is not None:
+            if execution.task is not None:
+                self._tasks.pop(execution.task, None)
+            for listener in self._listeners:
+                listener()
+
+    def of_task(self, task: asyncio.Task[Any] | None) -> Execution | None:
+        """Return what a task executes."""
+        return None if task is None else self._tasks.get(task)
+
+
+@dataclass(slots=True, eq=False)
+class Shift:
+    """One run of a worker: where its jobs come from, and what it knows and owns."""
+
+    worker_id: str
+    backend: QueueBackend
+    options: QueueOptions
+    clock: Clock
+    slots: Slots
+    poll_interval: float
+    claimable: Callable[[], tuple[str, ...]]
+    """The job types to claim at this moment."""
+    bound: Callable[[str], Bound | None]
+    """The handler of a job type."""
+    publish: Callable[[], Awaitable[None]]
+    """Stores the settings of handlers that have not been published yet."""
+    listeners: list[Listener]
+    quiet: bool = False
+    released: int = 0
+
+    def tell(self, fact: facts.Fact) -> None:
+        """Tell a fact to whoever listens."""
+        for listener in self.listeners:
+            listener(fact)
