@@ -265,7 +265,8 @@ class QueueBackend(ABC):
         """Return the next instant at which time alone makes one of these types claimable, or None.
 
         That is the earliest future ``run_at`` of a pending job, the earliest end of any lease, and the
-        earliest end of a pause. May be in the past.
+        earliest end of a pause; a paused type's ``run_at`` does not count. It lies ahead of a claim that
+        found nothing, so that whoever waits for it does not spin.
         """
 
     @abstractmethod

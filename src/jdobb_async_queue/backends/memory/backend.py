@@ -278,14 +278,15 @@ class MemoryBackend(QueueBackend):
 
     async def next_due(self, job_types: Sequence[str] | None) -> int | None:
         """Return when time alone next makes one of these types claimable."""
+        now = self.now()
         due = [self._leases.peek()[0]] if self._leases.peek() else []
         for job_type in self._counts if job_types is None else job_types:
-            run_at = self._ready.next_run_at(job_type)
-            settings = self._types.get(job_type)
-            if run_at is not None:
-                due.append(run_at)
-            if settings is not None and settings.paused and settings.pause_until is not None:
-                due.append(settings.pause_until)
+            if self._is_paused(job_type, now):
+                ready_at = self._types[job_type].pause_until
+            else:
+                ready_at = self._ready.next_run_at(job_type)
+            if ready_at is not None:
+                due.append(ready_at)
         return min(due, default=None)
 
     async def read_updates(self, job_id: str, after: int, limit: int = 512) -> UpdatePage | None:
