@@ -1,0 +1,35 @@
+"""What the contract suite needs besides queues."""
+
+from __future__ import annotations
+
+import pytest
+
+from jdobb_async_queue.backends.bells import Bell
+from tests.support.jobs import eventually
+
+
+class Waits:
+    """Counts how often somebody found nothing new and began to wait."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def begun(self, count: int = 1) -> None:
+        """Return when ``count`` waits have begun since the test started."""
+
+        async def enough() -> bool:
+            return self.count >= count
+
+        await eventually(enough)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+    found, wait = Waits(), Bell.wait
+
+    async def counted(bell: Bell, timeout: float | None = None) -> bool:
+        found.count += 1
+        return await wait(bell, timeout)
+
+    monkeypatch.setattr(Bell, "wait", counted)
+    return found

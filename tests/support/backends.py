@@ -1,0 +1,31 @@
+"""The backends that the contract suite runs over. A backend joins by one line in ``KINDS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jdobb_async_queue import QueueBackend
+from jdobb_async_queue.backends.memory import MemoryBackend
+from jdobb_async_queue.clock import Clock
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A backend under test: ``make(folder, clock, namespace)`` returns one on the store in that folder."""
+
+    name: str
+    make: Callable[[Path, Clock, str], QueueBackend]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _memory(_folder: Path, clock: Clock, _namespace: str) -> QueueBackend:
+    return MemoryBackend(clock=clock)
+
+
+KINDS = [
+    Kind("memory", _memory),
+]
