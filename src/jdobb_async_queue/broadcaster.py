@@ -85,9 +85,9 @@ class Broadcaster:
     async def subscribe_with_timeout(
         self,
         job_id: str,
-        timeout: float,  # noqa: ASYNC109 - part of the contract
+        timeout: float,
     ) -> AsyncIterator[JobUpdate]:
-        """Do as ``subscribe`` does, and raise ``TimeoutError`` when no update came for ``timeout`` seconds."""
+        """Do as ``subscribe`` does; ``TimeoutError`` when no update came for ``timeout`` seconds."""
         patience = validation.positive(timeout, "timeout")
         updates = aiter(self.subscribe(job_id))
         try:

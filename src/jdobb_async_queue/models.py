@@ -192,7 +192,7 @@ class Idempotency(BaseModel):
 
 
 class Submission(BaseModel):
-    """What ``JobQueue.submit`` did: ``created`` a job, answered with an existing one, or ``replayed`` a key."""
+    """What ``submit`` did: ``created`` a job, met an existing one, or ``replayed`` a key."""
 
     model_config = ConfigDict(frozen=True)
 

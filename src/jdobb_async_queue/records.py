@@ -182,7 +182,7 @@ DEFAULT_SETTINGS = Settings(RetryPolicy())
 
 @lru_cache(maxsize=4096)
 def resolve_settings(own: bytes | None, operator: bytes | None, published: bytes | None) -> Settings:
-    """Return the settings in force: field by field the job's own, the operator's, the worker's, the defaults."""
+    """Return the settings in force, field by field: the job's, the operator's, the worker's, the defaults."""
     layers = [json.loads(layer) for layer in (published, operator, own) if layer]
     if not layers:
         return DEFAULT_SETTINGS

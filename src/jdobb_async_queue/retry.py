@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-import random  # noqa: TC003 - pydantic and readers need the name at run time
+import random
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator

@@ -35,13 +35,13 @@ class Handler:
     def declare(
         cls,
         job_type: str,
-        function: HandlerFunction,
+        function: Any,
         *,
         max_attempts: int | None = None,
         retry: RetryPolicy | None = None,
         timeout: float | None = None,
         max_lost: int | None = None,
-        data_model: type[BaseModel] | None = None,
+        data_model: Any = None,
     ) -> Handler:
         """Return the checked declaration. Raises ``TypeError`` or ``ValueError`` naming what is wrong."""
         validation.name(job_type, "job_type")
@@ -49,7 +49,10 @@ class Handler:
             getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__ is fine
         ):
             shown = getattr(function, "__qualname__", repr(function))
-            msg = f"the handler of {job_type!r} must be an async def function, got {shown}; put blocking code into asyncio.to_thread"
+            msg = (
+                f"the handler of {job_type!r} must be an async def function, got {shown};"
+                " put blocking code into asyncio.to_thread"
+            )
             raise TypeError(msg)
         schema = None
         if data_model is not None:
@@ -114,7 +117,10 @@ class JobRouter:
         max_lost: int | None = None,
         data_model: type[BaseModel] | None = None,
     ) -> None:
-        """Register a handler; a second one for a job type raises ``ValueError``, a plain ``def`` ``TypeError``."""
+        """Register a handler.
+
+        A second one for a job type raises ``ValueError``, a plain ``def`` raises ``TypeError``.
+        """
         declared = Handler.declare(
             job_type, function, max_attempts=max_attempts, retry=retry,
             timeout=timeout, max_lost=max_lost, data_model=data_model,

@@ -60,9 +60,7 @@ class Transition:
         cls, job_id: str, progress: float | None, message: str | None, *, lease_token: str | None = None
     ) -> Transition:
         """Report progress of a live job; with a token it also renews the lease."""
-        return cls(
-            "update", job_id, LIVE, lease_token=lease_token, progress=progress, message=message
-        )
+        return cls("update", job_id, LIVE, lease_token=lease_token, progress=progress, message=message)
 
     @classmethod
     def log(cls, job_id: str, text: str, *, lease_token: str) -> Transition:
@@ -70,9 +68,7 @@ class Transition:
         return cls("log", job_id, PROCESSING, lease_token=lease_token, message=text)
 
     @classmethod
-    def send(
-        cls, job_id: str, progress: float | None, message: str | None, data: bytes | None
-    ) -> Transition:
+    def send(cls, job_id: str, progress: float | None, message: str | None, data: bytes | None) -> Transition:
         """Publish a custom update of a live job; its record stays as it is."""
         return cls("send", job_id, LIVE, progress=progress, message=message, results=data)
 
@@ -81,9 +77,7 @@ class Transition:
         cls, job_id: str, results: bytes | None, retention: Retention, *, lease_token: str | None = None
     ) -> Transition:
         """Finish a live job with its results."""
-        return cls(
-            "complete", job_id, LIVE, "complete", lease_token, results=results, retention=retention
-        )
+        return cls("complete", job_id, LIVE, "complete", lease_token, results=results, retention=retention)
 
     @classmethod
     def retry_later(
@@ -185,7 +179,9 @@ def advance(old: JobRecord, change: Transition, now: int) -> tuple[JobRecord, Up
     return new, announce(new, now, error=message)
 
 
-def start(old: JobRecord, token: str, lease: int, worker_id: str | None, now: int) -> tuple[JobRecord, UpdateRecord]:
+def start(
+    old: JobRecord, token: str, lease: int, worker_id: str | None, now: int
+) -> tuple[JobRecord, UpdateRecord]:
     """Return the record of a job claimed at ``now`` for ``lease`` ms, and its update."""
     new = old.copy()
     new.status = "processing"

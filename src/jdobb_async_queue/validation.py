@@ -26,6 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _UNIQUE_KEY = re.compile(r"[!-~\u00a1-\U0010ffff]{1,255}")
 _ON_CONFLICT = get_args(OnConflict)
 _UNIQUE_UNTIL = get_args(UniqueUntil)
+_NO_SETTINGS = (None, None, None, None)
 _MAX_SECONDS = 100 * 365.25 * 86_400
 _MIN_LEASE, _MAX_LEASE = 0.1, 86_400.0
 MAX_ERROR_LENGTH = 10_000
@@ -93,6 +94,14 @@ def count(value: Any, field: str, *, least: int = 1, most: int = 1_000_000) -> i
 def lease_ms(value: Any, field: str = "lease") -> int:
     """Return a lease length in milliseconds; it may be 0.1 s to a day."""
     return millis(number(value, field, least=_MIN_LEASE, most=_MAX_LEASE))
+
+
+def flag(value: Any, field: str) -> bool | None:
+    """Return True, False or None."""
+    if value is not None and not isinstance(value, bool):
+        msg = f"{field} must be True, False or None, got {value!r}"
+        raise TypeError(msg)
+    return value
 
 
 def progress(value: Any) -> float:
@@ -190,16 +199,15 @@ class NewJobs:
     def record(self, new: NewJob) -> NewRecord:
         """Return the validated job. Raises ``ValueError``, ``TypeError`` or ``PayloadTooLarge``."""
         limit = self._limit
-        metadata = new.metadata
-        settings = None
-        if new.max_attempts is not None or new.retry is not None or new.timeout is not None or new.max_lost is not None:
-            settings = job_settings(new.max_attempts, new.retry, new.timeout, new.max_lost)
+        data: Any = new.data
+        own = (new.max_attempts, new.retry, new.timeout, new.max_lost)
+        settings = None if own == _NO_SETTINGS else job_settings(*own)
         return NewRecord(
             id=self._ids.job_id() if new.job_id is None else name(new.job_id, "job_id"),
             job_type=name(new.job_type, "job_type"),
             priority=_weight(new.priority),
-            data=EMPTY if new.data is None else encode_object(new.data, "data", limit),
-            metadata=EMPTY if metadata is None else encode_object(metadata, "metadata", limit),
+            data=EMPTY if data is None else encode_object(data, "data", limit),
+            metadata=EMPTY if new.metadata is None else encode_object(new.metadata, "metadata", limit),
             own_id=new.job_id is not None,
             **_when(new),
             ttl=self._ttl if new.ttl is None else millis(positive(new.ttl, "ttl")),

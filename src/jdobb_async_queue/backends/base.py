@@ -225,7 +225,10 @@ class QueueBackend(ABC):
 
     @abstractmethod
     async def delete(self, job_ids: Sequence[str]) -> list[Outcome]:
-        """Remove terminal jobs with all that belongs to them: ``ok``, ``unknown`` or ``terminal`` (it is not)."""
+        """Remove terminal jobs with all that belongs to them.
+
+        One answer each, in order: ``ok``, ``unknown``, or ``terminal`` for a job that is not.
+        """
 
     @abstractmethod
     async def sweep(self, limit: int, retention: Retention) -> Swept:
@@ -271,7 +274,7 @@ class QueueBackend(ABC):
 
     @abstractmethod
     async def read_updates(self, job_id: str, after: int, limit: int = 512) -> UpdatePage | None:
-        """Return the job and its kept updates with ``seq > after``, oldest first; None for an unknown job."""
+        """Return the job and its kept updates with ``seq > after``, oldest first; None if unknown."""
 
     # -- waiting ---------------------------------------------------------------------------------------
 
@@ -290,7 +293,9 @@ class QueueBackend(ABC):
         """Return the settings of every job type that has any."""
 
     @abstractmethod
-    async def set_job_type(self, job_type: str, *, operator: bytes | None = None, published: bytes | None = None) -> TypeRecord:
+    async def set_job_type(
+        self, job_type: str, *, operator: bytes | None = None, published: bytes | None = None
+    ) -> TypeRecord:
         """Replace the operator's or the published settings of a job type (JSON; None leaves as it is)."""
 
     @abstractmethod

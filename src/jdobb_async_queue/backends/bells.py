@@ -51,7 +51,7 @@ class Bell:
         """Tell whether the bell rang since it was cleared."""
         return self._rung
 
-    async def wait(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - a timer of the loop, no task is cancelled
+    async def wait(self, timeout: float | None = None) -> bool:
         """Wait until the bell rings or ``timeout`` seconds passed; tell whether it rang."""
         if self._rung:
             return True

@@ -137,7 +137,9 @@ class Ledger:
     def groups(self, since: int) -> list[ErrorGroup]:
         """Return the errors since then by job type and error type, most frequent first."""
         return error_groups(
-            (job_type, kind, tally) for (hour, job_type, kind), tally in self.errors.items() if hour + HOUR > since
+            (job_type, kind, tally)
+            for (hour, job_type, kind), tally in self.errors.items()
+            if hour + HOUR > since
         )
 
     def _tally(self, now: int, job_type: str) -> Tally:
@@ -164,9 +166,13 @@ def error_groups(tallies: Any) -> list[ErrorGroup]:
         groups[job_type, kind] = ErrorTally(count, latest.last_message, latest.last_job_id, latest.last_at)
     found = [
         ErrorGroup(
-            job_type=job_type, type=kind, count=tally.count, last_message=tally.last_message,
-            last_job_id=tally.last_job_id, last_at=instant(tally.last_at),
-        )  # fmt: skip
+            job_type=job_type,
+            type=kind,
+            count=tally.count,
+            last_message=tally.last_message,
+            last_job_id=tally.last_job_id,
+            last_at=instant(tally.last_at),
+        )
         for (job_type, kind), tally in groups.items()
     ]
     return sorted(found, key=lambda group: (-group.count, group.job_type, group.type))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("jdobb_async_queue")
 
 
-def log(fact: Fact) -> None:
+def log(fact: Fact) -> None:  # noqa: C901 - one branch per fact
     """Write one fact to the log."""
     match fact:
         case facts.JobStarted(job_id, job_type, attempt):
@@ -21,7 +21,8 @@ def log(fact: Fact) -> None:
         case facts.JobSettled():
             _settled(fact)
         case facts.WorkerStarted(worker_id, job_types, slots):
-            logger.info("worker %s runs %s with %d slots", worker_id, ", ".join(job_types) or "nothing yet", slots)
+            types = ", ".join(job_types) or "nothing yet"
+            logger.info("worker %s runs %s with %d slots", worker_id, types, slots)
         case facts.WorkerStopped(worker_id, released):
             logger.info("worker %s stopped; %d jobs given back", worker_id, released)
         case facts.HandlerMissing(job_type):
@@ -29,7 +30,7 @@ def log(fact: Fact) -> None:
         case facts.JobStopped(job_id, job_type, attempt, reason):
             logger.info("job %s (%s) stopped in attempt %d: %s", job_id, job_type, attempt, reason)
         case facts.HandlerIgnoresCancellation(job_id, job_type):
-            logger.warning("the handler of job %s (%s) ignores its cancellation and may still run", job_id, job_type)
+            logger.warning("the handler of job %s (%s) ignores its cancellation", job_id, job_type)
         case facts.LoopBlocked(seconds, job_type, job_id, where):
             who = f"the handler of {job_type!r} (job {job_id})" if job_type else "something"
             logger.warning("%s has blocked the event loop for %.1f s at %s", who, seconds, where)

@@ -54,7 +54,7 @@ class Consumer(QueueCore):
         lease: float | None = None,
         wait: float = 0.0,
     ) -> list[Job]:
-        """Claim up to ``limit`` (at most 1,000) ready jobs in one step, best first; waits for the first."""
+        """Claim up to ``limit`` (at most 1,000) ready jobs in one step, best first; wait for the first."""
         types = validation.names(job_types, "job_types")
         validation.count(limit, "limit", most=MAX_CLAIM)
         if worker_id is not None:
@@ -112,7 +112,7 @@ class Consumer(QueueCore):
         error: str,
         *,
         lease_token: str | None = None,
-        type: str | None = None,  # noqa: A002 - the name is part of the public contract
+        type: str | None = None,
         traceback: str | None = None,
         retry: bool | None = None,
         retry_in: float | None = None,
@@ -123,8 +123,14 @@ class Consumer(QueueCore):
         False, and nothing changes, when the job is unknown or terminal, or the token is not current.
         """
         outcome, _ = await self.try_fail(
-            job_id, error, lease_token=lease_token, type=type, traceback=traceback, retry=retry, retry_in=retry_in
-        )  # fmt: skip
+            job_id,
+            error,
+            lease_token=lease_token,
+            type=type,
+            traceback=traceback,
+            retry=retry,
+            retry_in=retry_in,
+        )
         return outcome in _DONE
 
     async def release(self, job_id: str, *, lease_token: str, delay: float | None = None) -> bool:
@@ -160,7 +166,7 @@ class Consumer(QueueCore):
         error: str,
         *,
         lease_token: str | None = None,
-        type: str | None = None,  # noqa: A002 - the name is part of the public contract
+        type: str | None = None,
         traceback: str | None = None,
         retry: bool | None = None,
         retry_in: float | None = None,
@@ -172,9 +178,7 @@ class Consumer(QueueCore):
             kind,
             validation.optional_text(traceback, "traceback", validation.MAX_TRACEBACK_LENGTH),
         )
-        if retry is not None and not isinstance(retry, bool):
-            msg = f"retry must be True, False or None, got {retry!r}"
-            raise TypeError(msg)
+        validation.flag(retry, "retry")
         delay = None if retry_in is None else validation.seconds(retry_in, "retry_in")
         failed = Failed(failure, (kind,), retry, delay)
         backend = await self._ready()

@@ -60,9 +60,7 @@ class QueueCore:
             max_pending=max_pending,
         )
         self._max_payload_bytes = max_payload_bytes
-        self.options = QueueOptions(
-            self._lease, self._retention, max_payload_bytes, self._rng, self._ids
-        )
+        self.options = QueueOptions(self._lease, self._retention, max_payload_bytes, self._rng, self._ids)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening: asyncio.Lock | None = None
         self._opened = self._closed = False

@@ -83,7 +83,7 @@ class Operator(QueueCore):
         job_type: str,
         *,
         retry: RetryPolicy | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the attempt's, not this call's
+        timeout: float | None = None,
         max_lost: int | None = None,
         max_pending: int | None = None,
         schema: dict[str, Any] | None = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jdobb_async_queue import validation
 from jdobb_async_queue.errors import PayloadTooLarge
 from jdobb_async_queue.models import Idempotency, JobPriority, NewJob, Submission
 from jdobb_async_queue.queue.core import QueueCore
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jdobb_async_queue.models import OnConflict, UniqueUntil
+    from jdobb_async_queue.records import NewRecord
     from jdobb_async_queue.retry import RetryPolicy
 
 MAX_BATCH_JOBS = 1000
@@ -35,7 +35,7 @@ class Producer(QueueCore):
         job_id: str | None = None,
         delay: float | None = None,
         run_at: datetime | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the attempt's, not this call's
+        timeout: float | None = None,
         max_attempts: int | None = None,
         retry: RetryPolicy | None = None,
         max_lost: int | None = None,
@@ -55,13 +55,24 @@ class Producer(QueueCore):
         Raises ``ValueError`` or ``TypeError`` naming the field, ``PayloadTooLarge``, ``JobExists`` (own
         id, other content), ``DuplicateJob``, ``QueueFull``, ``BackendUnavailable``.
         """
-        new = NewJob.model_construct(
-            job_type=job_type, data=data, priority=priority, ttl=ttl, metadata=metadata, job_id=job_id,
-            delay=delay, run_at=run_at, timeout=timeout, max_attempts=max_attempts, retry=retry,
-            max_lost=max_lost, unique_key=unique_key, unique_until=unique_until, on_conflict=on_conflict,
-            request_id=None, traceparent=None,
-        )  # fmt: skip
-        record = self._new_jobs.record(new)
+        fields: dict[str, Any] = {
+            "job_type": job_type,
+            "data": data,
+            "priority": priority,
+            "ttl": ttl,
+            "metadata": metadata,
+            "job_id": job_id,
+            "delay": delay,
+            "run_at": run_at,
+            "timeout": timeout,
+            "max_attempts": max_attempts,
+            "retry": retry,
+            "max_lost": max_lost,
+            "unique_key": unique_key,
+            "unique_until": unique_until,
+            "on_conflict": on_conflict,
+        }
+        record = self._new_jobs.record(NewJob.model_construct(**fields))
         backend = await self._ready()
         return (await backend.store([record]))[0].record.id
 
@@ -100,7 +111,7 @@ class Producer(QueueCore):
         stored = await backend.store(records)
         return [Submission(job=job_view(item.record), created=item.created) for item in stored]
 
-    def _batch_record(self, index: int, job: NewJob) -> validation.NewRecord:
+    def _batch_record(self, index: int, job: Any) -> NewRecord:
         if not isinstance(job, NewJob):
             msg = f"jobs[{index}] must be a NewJob, got {type(job).__name__}"
             raise TypeError(msg)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import random
     from types import TracebackType
 
+    from typing_extensions import Self
+
     from jdobb_async_queue.backends.base import QueueBackend
 
 WEEK = 604_800.0
@@ -65,7 +67,7 @@ class JobQueue(Producer, Consumer, Reader, Operator):
         """Return the queue of a URL: its scheme names the backend. Options are the constructor's."""
         return cls(backend_of_url(url), url=url, **options)
 
-    async def __aenter__(self) -> JobQueue:
+    async def __aenter__(self) -> Self:
         await self._ready()
         return self
 

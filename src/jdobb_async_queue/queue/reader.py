@@ -38,7 +38,7 @@ class Reader(QueueCore):
         found = await backend.get(list(job_ids))
         return [None if record is None else job_view(record) for record in found]
 
-    async def wait(self, job_id: str, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - part of the contract
+    async def wait(self, job_id: str, timeout: float | None = None) -> Job:
         """Wait until a job is terminal and return it; at most ``timeout`` seconds (None: for ever).
 
         Raises ``TimeoutError``, and ``JobNotFound`` when the job is unknown or removed meanwhile.
@@ -83,7 +83,9 @@ class Reader(QueueCore):
             statuses=_statuses(status),
             job_types=_job_types(job_type),
             created_after=None if created_after is None else validation.at(created_after, "created_after"),
-            created_before=None if created_before is None else validation.at(created_before, "created_before"),
+            created_before=None
+            if created_before is None
+            else validation.at(created_before, "created_before"),
             metadata=tuple(sorted((metadata or {}).items())),
             limit=validation.count(limit, "limit", most=MAX_PAGE),
         )

@@ -52,7 +52,7 @@ class Executor:
         shift = self._shift
         bound = shift.bound(execution.record.job_type)
         execution.started = shift.clock.monotonic()
-        if execution.stop_reason is not None:
+        if _is_stopped(execution):
             return _outcome_of_stop(execution)
         if bound is None or execution.started >= execution.deadline:
             return Released()
@@ -64,9 +64,9 @@ class Executor:
         except asyncio.CancelledError:
             return _outcome_of_cancellation(execution)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises is its outcome
-            return _outcome_of_stop(execution) if execution.stop_reason else _outcome_of_error(error)
+            return _outcome_of_stop(execution) if _is_stopped(execution) else _outcome_of_error(error)
         else:
-            return _outcome_of_stop(execution) if execution.stop_reason else self._outcome_of_return(results)
+            return _outcome_of_stop(execution) if _is_stopped(execution) else self._outcome_of_return(results)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -98,6 +98,10 @@ class Executor:
     def _stopped(self, execution: Execution) -> None:
         record, reason = execution.record, execution.stop_reason or ""
         self._shift.tell(facts.JobStopped(record.id, record.job_type, record.attempt, reason))
+
+
+def _is_stopped(execution: Execution) -> bool:
+    return execution.stop_reason is not None
 
 
 def _outcome_of_stop(execution: Execution) -> AttemptOutcome | None:
@@ -134,7 +138,10 @@ def _outcome_of_error(error: BaseException) -> AttemptOutcome | None:
 
 
 def _failure(error: BaseException, message: str) -> AttemptFailure:
-    lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    first = error.__traceback__
+    while first is not None and first.tb_frame.f_code.co_filename == __file__:
+        first = first.tb_next
+    lines = "".join(traceback.format_exception(type(error), error, first))
     return AttemptFailure(
         _storable(message)[:MAX_ERROR_LENGTH],
         type(error).__name__,
@@ -155,6 +162,7 @@ def _storable(text: str) -> str:
 
 def _unfit(error: ValidationError) -> str:
     places = "; ".join(
-        f"data.{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)[:10]
+        f"data.{'.'.join(map(str, item['loc']))}: {item['msg']}"
+        for item in error.errors(include_input=False)[:10]
     )
     return f"the payload does not fit: {places}"

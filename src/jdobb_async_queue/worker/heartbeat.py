@@ -23,7 +23,7 @@ _RENEWALS_PER_LEASE = 3
 
 
 class Heartbeat(Loop):
-    """Looks at every running lease each second, or at once when something was cancelled; renews at a third."""
+    """Looks at each running lease every second, and at once after a cancellation; renews at a third."""
 
     name: ClassVar[str] = "heartbeat"
 
@@ -49,7 +49,9 @@ class Heartbeat(Loop):
 
     async def _check_leases(self, now: float) -> None:
         executions = [item for item in self.shift.slots.executions if item.stop_reason is None]
-        self._renewed = {item.token: self._renewed.get(item.token, item.deadline - item.lease) for item in executions}
+        self._renewed = {
+            item.token: self._renewed.get(item.token, item.deadline - item.lease) for item in executions
+        }
         if not executions:
             return
         refs = [LeaseRef(item.record.id, item.token, extend=self._is_due(item, now)) for item in executions]

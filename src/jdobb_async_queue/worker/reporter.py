@@ -19,7 +19,7 @@ _YIELD_EVERY = 0.001
 
 
 class Reporter(Loop):
-    """Coalesces reports: what comes while a job's last one is fresh, or on its way, waits; the latest wins."""
+    """Coalesces reports: what comes while a job's last one is fresh waits, and the latest wins."""
 
     name: ClassVar[str] = "reporter"
 
@@ -44,7 +44,8 @@ class Reporter(Loop):
 
     async def log(self, execution: Execution, text: str) -> None:
         """Publish a line at once, after the progress that was reported before it."""
-        changes = [*self.take(execution), Transition.log(execution.record.id, text, lease_token=execution.token)]
+        line = Transition.log(execution.record.id, text, lease_token=execution.token)
+        changes = [*self.take(execution), line]
         for answer in await self.shift.backend.apply(changes):
             self._look_at(execution, answer)
 

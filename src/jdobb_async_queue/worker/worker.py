@@ -66,7 +66,7 @@ class Worker:
     # -- handlers --------------------------------------------------------------------------------------
 
     def handler(self, job_type: str, **options: Any) -> Callable[[F], F]:
-        """Register the decorated ``async def`` as a job type's handler; options as ``JobRouter.handler``'s."""
+        """Register the decorated ``async def`` as a job type's handler; see ``JobRouter.handler``."""
         self._table.refuse_known(job_type)
         return self._table.own.handler(job_type, **options)
 

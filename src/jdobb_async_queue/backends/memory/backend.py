@@ -112,8 +112,7 @@ class MemoryBackend(QueueBackend):
         undo: list[tuple[str, JobRecord | None]] = []
         stored: list[Stored] = []
         try:
-            for new in jobs:
-                stored.append(self._store_one(new, undo))
+            stored.extend(self._store_one(new, undo) for new in jobs)
         except (JobConflict, QueueFull):
             self._undo(undo)
             raise
@@ -137,9 +136,7 @@ class MemoryBackend(QueueBackend):
     ) -> JobRecord | None:
         """Claim the best ready job; see ``QueueBackend.claim_pending_job``."""
         types = None if job_types is None else tuple(job_types)
-        request = ClaimRequest(
-            types, 1, self._ids.lease_token(), millis(lease), worker_id, WEEK_RETENTION
-        )
+        request = ClaimRequest(types, 1, self._ids.lease_token(), millis(lease), worker_id, WEEK_RETENTION)
         claimed = await self.claim_pending_jobs(request)
         return claimed[0] if claimed else None
 
@@ -189,12 +186,12 @@ class MemoryBackend(QueueBackend):
                 cancelled = record is not None and record.status == "cancelled"
                 answers.append(LeaseAnswer("cancelled" if cancelled else "lost"))
                 continue
+            expires_at = record.lease_expires_at
             if ref.extend:
-                record = record.copy()
-                record.lease_expires_at = expires_at = now + record.lease
-                self._jobs[ref.job_id] = record
-            else:
-                expires_at = record.lease_expires_at
+                expires_at = now + record.lease
+                renewed = record.copy()
+                renewed.lease_expires_at = expires_at
+                self._jobs[ref.job_id] = renewed
             answers.append(LeaseAnswer("ok", max(0, expires_at - now)))
         return answers
 
@@ -279,7 +276,8 @@ class MemoryBackend(QueueBackend):
     async def next_due(self, job_types: Sequence[str] | None) -> int | None:
         """Return when time alone next makes one of these types claimable."""
         now = self.now()
-        due = [self._leases.peek()[0]] if self._leases.peek() else []
+        first = self._leases.peek()
+        due: list[int] = [] if first is None else [first[0]]
         for job_type in self._counts if job_types is None else job_types:
             if self._is_paused(job_type, now):
                 ready_at = self._types[job_type].pause_until
@@ -295,9 +293,7 @@ class MemoryBackend(QueueBackend):
         if record is None:
             return None
         kept = self._updates.get(job_id, ())
-        return UpdatePage(
-            self._with_type(record), [update for update in kept if update.seq > after][:limit]
-        )
+        return UpdatePage(self._with_type(record), [update for update in kept if update.seq > after][:limit])
 
     def watch(self, topics: Sequence[str]) -> AbstractContextManager[Bell]:
         """Yield a bell for these topics."""
@@ -572,8 +568,7 @@ class MemoryBackend(QueueBackend):
     def _with_type(self, record: JobRecord) -> JobRecord:
         settings = self._types.get(record.job_type)
         if settings is None or (
-            record.operator_settings is settings.operator
-            and record.published_settings is settings.published
+            record.operator_settings is settings.operator and record.published_settings is settings.published
         ):
             return record
         seen = record.copy()

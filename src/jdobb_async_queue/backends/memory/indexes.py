@@ -114,9 +114,7 @@ class Ready:
         if not len(heap):
             del self._later[job_type]
 
-    def _heap(
-        self, heaps: dict[str, LazyHeap], job_type: str, valid: Callable[[Any], bool]
-    ) -> LazyHeap:
+    def _heap(self, heaps: dict[str, LazyHeap], job_type: str, valid: Callable[[Any], bool]) -> LazyHeap:
         heap = heaps.get(job_type)
         if heap is None:
             heap = heaps[job_type] = LazyHeap(valid, lambda: self._size(job_type))
