@@ -162,8 +162,8 @@ def advance(old: JobRecord, change: Transition, now: int) -> tuple[JobRecord, Up
     new.status = change.status
     new.version += 1
     new.updated_at = now
-    if change.verb in _SETTLING and old.lease_token is not None:
-        new.settled = f"{change.verb} {old.lease_token}"
+    if change.verb in _SETTLING and change.lease_token is not None:
+        new.settled = f"{change.verb} {change.lease_token}"
     new.lease_token = new.lease_expires_at = None
     if change.verb == "rescue":
         new.losses += 1
