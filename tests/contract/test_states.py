@@ -90,35 +90,30 @@ async def everything(queue: JobQueue, job_id: str) -> tuple[Any, ...]:
     return await queue.get(job_id), log, await queue.counts(), await queue.stats()
 
 
-async def call(queue: JobQueue, operation: str, job: Job) -> str:  # noqa: PLR0911 - one line for each verb
+async def call(queue: JobQueue, operation: str, job: Job) -> str:
     verb, _, whose = operation.partition("_")
     token = {"": None, "own": job.lease_token, "stale": "0123456789abcdef.0"}[whose]
-    match verb:
-        case "claim":
-            return "none" if await queue.claim([TYPE]) is None else "ok"
-        case "update":
-            return (await queue.try_update(job.id, 0.5, "half", lease_token=token))[0].value
-        case "complete":
-            return (await queue.try_complete(job.id, {"sent": 1}, lease_token=token))[0].value
-        case "fail":
-            return (await queue.try_fail(job.id, "boom", lease_token=token))[0].value
-        case "release":
-            return (await queue.try_release(job.id, lease_token=token))[0].value
-        case "cancel":
-            return (await queue.try_cancel(job.id, "not needed"))[0].value
-        case "retry":
-            return (await queue.try_retry(job.id))[0].value
-        case "delete":
-            return (await queue.try_delete(job.id))[0].value
-        case "heartbeat":
-            return (await queue.heartbeat([(job.id, token)]))[0].status
-        case "log":
-            return (await queue.backend.apply([Transition.log(job.id, "a line", lease_token=token)]))[
-                0
-            ].outcome.value
-        case _:
-            assert verb == "send"
-            return "ok" if await Broadcaster(queue).send(job.id, message="hello") else "refused"
+    outcomes = {
+        "update": lambda: queue.try_update(job.id, 0.5, "half", lease_token=token),
+        "complete": lambda: queue.try_complete(job.id, {"sent": 1}, lease_token=token),
+        "fail": lambda: queue.try_fail(job.id, "boom", lease_token=token),
+        "release": lambda: queue.try_release(job.id, lease_token=token),
+        "cancel": lambda: queue.try_cancel(job.id, "not needed"),
+        "retry": lambda: queue.try_retry(job.id),
+        "delete": lambda: queue.try_delete(job.id),
+    }
+    if verb in outcomes:
+        return (await outcomes[verb]())[0].value
+    if verb == "claim":
+        return "none" if await queue.claim([TYPE]) is None else "ok"
+    if verb == "heartbeat":
+        return (await queue.heartbeat([(job.id, token)]))[0].status
+    if verb == "log":
+        return (await queue.backend.apply([Transition.log(job.id, "a line", lease_token=token)]))[
+            0
+        ].outcome.value
+    assert verb == "send"
+    return "ok" if await Broadcaster(queue).send(job.id, message="hello") else "refused"
 
 
 @pytest.mark.parametrize("verb", ["update", "complete", "fail", "cancel", "retry", "delete", "release"])
