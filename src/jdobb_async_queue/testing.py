@@ -69,7 +69,7 @@ async def drain(queue: JobQueue, *routers: JobRouter, max_concurrent: int = 10) 
 
 
 async def run_job(queue: JobQueue, job_id: str, *routers: JobRouter) -> Job:
-    """Run ready jobs one by one until this one has had an attempt, and return it as it is then.
+    """Run the ready jobs of this job's type, one at a time, and return the job as it is then.
 
     Raises ``JobNotFound``, and ``AssertionError`` when the job is not ready or no router handles it.
     """

@@ -43,7 +43,7 @@ class Heartbeat(Loop):
         """Check the leases, and the registration when its time has come or something was signalled."""
         now = self.shift.clock.monotonic()
         await self._check_leases(now)
-        if self.bell.rung or now >= self._registered + _REGISTER_EVERY:
+        if self.woken or now >= self._registered + _REGISTER_EVERY:
             await self._register(now)
         return min(_LOOK_EVERY, self.shift.options.lease / 1000 / _RENEWALS_PER_LEASE)
 

@@ -24,6 +24,8 @@ class Loop(ABC):
         self.shift = shift
         self.bell = Bell()
         self.stopped = False
+        self.woken = False
+        """The present poll follows a ring, not a delay."""
         self._failures = 0
 
     @abstractmethod
@@ -46,6 +48,7 @@ class Loop(ABC):
 
     async def turn(self) -> None:
         """Poll once, and wait as it asked."""
+        self.woken = self.bell.rung
         self.bell.clear()
         try:
             delay = await self.poll()

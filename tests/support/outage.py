@@ -1,0 +1,44 @@
+"""A backend that can go down: it wraps a real one and refuses every call while it is down."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jdobb_async_queue import BackendUnavailable, QueueBackend
+
+_CALLS = (
+    "open", "close", "store", "claim_pending_job", "claim_pending_jobs", "apply", "heartbeat", "delete",
+    "sweep", "prune", "get", "list_jobs", "counts", "stats", "next_due", "read_updates", "job_types", "set_job_type",
+    "pause", "resume", "beat_worker", "workers", "signal_worker", "remove_worker", "history", "error_groups",
+)  # fmt: skip
+
+
+def _forward(name: str) -> Callable[..., Awaitable[Any]]:
+    async def call(self: FailingBackend, *args: Any, **options: Any) -> Any:
+        self.called[name] = self.called.get(name, 0) + 1
+        if self.down:
+            msg = "the backend is down"
+            raise BackendUnavailable(msg)
+        return await getattr(self.inner, name)(*args, **options)
+
+    return call
+
+
+class FailingBackend(QueueBackend):
+    """``down`` switches the outage; ``called`` counts the calls by name, also the refused ones."""
+
+    name = "failing"
+
+    def __init__(self, inner: QueueBackend) -> None:
+        self.inner = inner
+        self.down = False
+        self.called: dict[str, int] = {}
+
+    def now(self) -> int:
+        return self.inner.now()
+
+    def watch(self, topics: Any) -> Any:
+        return self.inner.watch(topics)
+
+    locals().update({name: _forward(name) for name in _CALLS})

@@ -1,0 +1,165 @@
+"""Leases of running jobs: kept while the worker lives, told when they are gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+from jdobb_async_queue import JobStatus, LeaseLost
+from jdobb_async_queue.clock import SystemClock
+from jdobb_async_queue.instrumentation import facts
+from jdobb_async_queue.lifecycle import rescue
+from tests.support.jobs import FOR_EVER, eventually, get_job
+from tests.worker.conftest import told
+
+WITHIN = 10.0
+
+
+async def test_a_job_longer_than_its_lease_runs_once(make_queue, start):
+    queue = make_queue(clock=SystemClock(), lease=0.3)
+    starts = 0
+
+    async def email(ctx):
+        nonlocal starts
+        starts += 1
+        await asyncio.sleep(1.0)
+
+    await start(on=queue, email=email)
+    job = await queue.wait(await queue.enqueue("email"), WITHIN)
+
+    assert (job.status, starts, job.losses) == (JobStatus.COMPLETE, 1, 0)
+
+
+async def test_cancelling_a_running_job_reaches_its_handler_and_its_result_is_refused(queue, start):
+    entered, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def email(ctx):
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+        return {"late": True}
+
+    await start(email=email)
+    job_id = await queue.enqueue("email")
+    await asyncio.wait_for(entered.wait(), WITHIN)
+    assert await queue.cancel(job_id, "not needed")
+    assert (await get_job(queue, job_id)).status is JobStatus.CANCELLED
+    await asyncio.wait_for(cancelled.wait(), 1.0)
+    other = await queue.wait(await queue.enqueue("email", timeout=0.01), WITHIN)
+    job = await get_job(queue, job_id)
+
+    assert other.status is JobStatus.FAILED
+    assert (job.status, job.error, job.results) == (JobStatus.CANCELLED, "not needed", None)
+
+
+async def test_a_lost_lease_cancels_the_handler_and_its_context_says_so(queue, start):
+    entered, refused = asyncio.Event(), []
+
+    async def email(ctx):
+        if ctx.attempt > 1:
+            return {"attempt": ctx.attempt}
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            try:
+                await ctx.update(0.5)
+            except LeaseLost as error:
+                refused.append(error)
+            raise
+        return None
+
+    worker = await start(email=email)
+    job_id = await queue.enqueue("email")
+    await asyncio.wait_for(entered.wait(), WITHIN)
+    [record] = await queue.backend.get([job_id])
+    await queue.backend.apply([rescue(record, FOR_EVER)])
+    job = await queue.wait(job_id, WITHIN)
+
+    assert (job.results, job.losses) == ({"attempt": 2}, 1)
+
+    async def was_refused():
+        return len(refused) == 1
+
+    await eventually(was_refused)
+    assert [fact.reason for fact in told(worker, facts.JobStopped)] == ["lost"]
+
+
+async def test_a_report_on_a_lost_lease_stops_the_handler(queue, start):
+    stopped = asyncio.Event()
+    taken = asyncio.Event()
+
+    async def email(ctx):
+        if ctx.attempt > 1:
+            return
+        try:
+            await taken.wait()
+            while True:
+                await ctx.log("working")
+        except (LeaseLost, asyncio.CancelledError):
+            stopped.set()
+            raise
+
+    await start(email=email)
+    job_id = await queue.enqueue("email")
+
+    async def runs():
+        return (await get_job(queue, job_id)).status is JobStatus.PROCESSING
+
+    await eventually(runs)
+    [record] = await queue.backend.get([job_id])
+    await queue.backend.apply([rescue(record, FOR_EVER)])
+    taken.set()
+
+    await asyncio.wait_for(stopped.wait(), WITHIN)
+    assert (await queue.wait(job_id, WITHIN)).status is JobStatus.COMPLETE
+
+
+class LeapingClock(SystemClock):
+    """The machine slept between the claim and the start: monotonic time leaps at each reading."""
+
+    def __init__(self) -> None:
+        self.leaps = 1
+        self._reading = 0.0
+
+    def monotonic(self) -> float:
+        if self.leaps > 0:
+            self._reading += 100.0
+        return self._reading
+
+
+async def test_no_handler_is_started_on_a_lease_that_has_run_out(queue, start):
+    ran = []
+
+    async def email(ctx):
+        ran.append(ctx.attempt)
+
+    clock = LeapingClock()
+    job_id = await queue.enqueue("email")
+    worker = await start(email=email, clock=clock)
+
+    async def given_back():
+        return (await get_job(queue, job_id)).attempt >= 2
+
+    await eventually(given_back)
+    assert ran == []
+    clock.leaps = 0
+    job = await queue.wait(job_id, WITHIN)
+
+    assert (len(ran), job.status, job.failures) == (1, JobStatus.COMPLETE, 0)
+    assert worker.is_running
+
+
+async def test_a_worker_rescues_what_a_dead_one_left(make_queue, start):
+    queue = make_queue(clock=SystemClock(), lease=0.3)
+
+    async def email(ctx):
+        return {"attempt": ctx.attempt}
+
+    job_id = await queue.enqueue("email")
+    assert await queue.claim(["email"], worker_id="dead") is not None
+    await start(on=queue, email=email, poll_interval=3600.0)
+    job = await queue.wait(job_id, 1.8)
+
+    assert (job.results, job.losses) == ({"attempt": 2}, 1)

@@ -1,0 +1,116 @@
+"""A backend that goes away and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from jdobb_async_queue import BackendUnavailable, JobQueue, JobStatus
+from jdobb_async_queue.clock import SystemClock
+from jdobb_async_queue.instrumentation import facts
+from tests.support.jobs import eventually
+from tests.support.outage import FailingBackend
+from tests.worker.conftest import told
+
+WITHIN = 15.0
+
+
+@pytest.fixture
+def failing(make_queue) -> FailingBackend:
+    return FailingBackend(make_queue(clock=SystemClock()).backend)
+
+
+async def test_a_worker_that_starts_before_its_backend_waits_for_it(failing, start):
+    async def email(ctx): ...
+
+    queue = JobQueue(failing)
+    failing.down = True
+    worker = await start(on=queue, email=email)
+
+    async def tried_twice():
+        return failing.called.get("open", 0) >= 2
+
+    await eventually(tried_twice)
+    failing.down = False
+
+    assert (await queue.wait(await queue.enqueue("email"), WITHIN)).status is JobStatus.COMPLETE
+    assert told(worker, facts.BackendLost)
+
+
+async def test_a_producer_is_told_while_the_backend_is_down(failing):
+    queue = JobQueue(failing)
+    await queue.enqueue("email")
+    failing.down = True
+
+    with pytest.raises(BackendUnavailable):
+        await queue.enqueue("email")
+
+
+async def test_a_finished_result_is_kept_and_settled_when_the_backend_is_back(failing, start):
+    finish = asyncio.Event()
+    runs = 0
+
+    async def email(ctx):
+        nonlocal runs
+        runs += 1
+        await finish.wait()
+        return {"kept": True}
+
+    queue = JobQueue(failing)
+    await start(on=queue, email=email)
+    job_id = await queue.enqueue("email")
+
+    async def runs_now():
+        return runs == 1
+
+    await eventually(runs_now)
+    failing.down = True
+    finish.set()
+    before = failing.called.get("apply", 0)
+
+    async def tried():
+        return failing.called.get("apply", 0) >= before + 2
+
+    await eventually(tried)
+    failing.down = False
+    job = await queue.wait(job_id, WITHIN)
+
+    assert (job.results, runs, job.attempt) == ({"kept": True}, 1, 1)
+
+
+async def test_a_worker_claims_again_by_itself_after_an_outage(failing, start):
+    async def email(ctx): ...
+
+    queue = JobQueue(failing)
+    worker = await start(on=queue, email=email, poll_interval=0.02)
+    await queue.wait(await queue.enqueue("email"), WITHIN)
+    failing.down = True
+
+    async def noticed():
+        return any(fact.loop == "fetcher" for fact in told(worker, facts.BackendLost))
+
+    await eventually(noticed)
+    failing.down = False
+
+    assert (await queue.wait(await queue.enqueue("email"), WITHIN)).status is JobStatus.COMPLETE
+
+    async def said_so():
+        return any(fact.loop == "fetcher" for fact in told(worker, facts.BackendBack))
+
+    await eventually(said_so)
+
+
+async def test_a_worker_can_be_stopped_during_an_outage(failing, start):
+    async def email(ctx): ...
+
+    worker = await start(on=JobQueue(failing), email=email)
+
+    async def runs():
+        return bool(told(worker, facts.WorkerStarted))
+
+    await eventually(runs)
+    failing.down = True
+    await asyncio.wait_for(worker.stop(), WITHIN)
+
+    assert not worker.is_running
