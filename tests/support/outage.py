@@ -7,11 +7,7 @@ from typing import Any
 
 from jdobb_async_queue import BackendUnavailable, QueueBackend
 
-_CALLS = (
-    "open", "close", "store", "claim_pending_job", "claim_pending_jobs", "apply", "heartbeat", "delete",
-    "sweep", "prune", "get", "list_jobs", "counts", "stats", "next_due", "read_updates", "job_types", "set_job_type",
-    "pause", "resume", "beat_worker", "workers", "signal_worker", "remove_worker", "history", "error_groups",
-)  # fmt: skip
+_CALLS = sorted(QueueBackend.__abstractmethods__ - {"now", "watch"})
 
 
 def _forward(name: str) -> Callable[..., Awaitable[Any]]:

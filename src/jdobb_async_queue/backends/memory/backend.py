@@ -518,6 +518,8 @@ class MemoryBackend(QueueBackend):
         self._finished.pop(record.id, None)
         self._updates.pop(record.id, None)
         self._bump(record, -1)
+        if not any(self._counts[record.job_type].values()):
+            del self._counts[record.job_type]
         if record.holds_key:
             released = record.copy()
             released.holds_key = False
@@ -592,9 +594,7 @@ class MemoryBackend(QueueBackend):
         return self._counts.get(job_type, {}).get(status, 0)
 
     def _bump(self, record: JobRecord, by: int) -> None:
-        counts = self._counts.setdefault(record.job_type, {})
-        counts[record.status] = counts.get(record.status, 0) + by
-        if not counts[record.status]:
-            del counts[record.status]
-            if not counts:
-                del self._counts[record.job_type]
+        counts = self._counts.get(record.job_type)
+        if counts is None:
+            counts = self._counts[record.job_type] = dict.fromkeys(self._by_status, 0)
+        counts[record.status] += by
