@@ -5,8 +5,6 @@ No method awaits between reading and writing, so each is one atomic step of its 
 
 from __future__ import annotations
 
-from collections import deque
-from heapq import nsmallest
 from typing import TYPE_CHECKING, ClassVar
 
 from jdobb_async_queue.backends.base import (
@@ -14,16 +12,16 @@ from jdobb_async_queue.backends.base import (
     Applied,
     ClaimRequest,
     LeaseAnswer,
-    QueueBackend,
     RecordPage,
     Stored,
     Swept,
     UpdatePage,
 )
-from jdobb_async_queue.backends.bells import CANCELLED, Bell, Bells
+from jdobb_async_queue.backends.bells import CANCELLED, Bell
 from jdobb_async_queue.backends.history import DAY, Ledger
 from jdobb_async_queue.backends.listing import matches, sort_key
-from jdobb_async_queue.backends.memory.indexes import LazyHeap, Ready
+from jdobb_async_queue.backends.memory.jobs import Jobs
+from jdobb_async_queue.backends.memory.registry import MemoryRegistry
 from jdobb_async_queue.clock import Ids, SystemClock, system_random
 from jdobb_async_queue.errors import (
     DuplicateJob,
@@ -35,7 +33,7 @@ from jdobb_async_queue.errors import (
 )
 from jdobb_async_queue.lifecycle import expire, millis, rescue, same_content
 from jdobb_async_queue.models import JobTypeStats, Outcome
-from jdobb_async_queue.records import Retention, TypeRecord, resolve_settings
+from jdobb_async_queue.records import Retention, resolve_settings
 from jdobb_async_queue.transitions import advance, check, start
 
 if TYPE_CHECKING:
@@ -46,14 +44,14 @@ if TYPE_CHECKING:
     from jdobb_async_queue.backends.base import LeaseRef, ListQuery
     from jdobb_async_queue.clock import Clock
     from jdobb_async_queue.models import ErrorGroup, HistoryPoint, Idempotency
-    from jdobb_async_queue.records import JobRecord, NewRecord, UpdateRecord, WorkerRecord
-    from jdobb_async_queue.transitions import Transition
+    from jdobb_async_queue.records import JobRecord, NewRecord, UpdateRecord
+    from jdobb_async_queue.transitions import AttemptFailure, Transition
 
 WEEK_RETENTION = Retention(604_800_000, 604_800_000, 604_800_000)
 _SWEEP_PER_CLAIM = 100
 
 
-class MemoryBackend(QueueBackend):
+class MemoryBackend(MemoryRegistry):
     """A queue in this process's memory; finished jobs are bounded by ``max_finished`` besides retention."""
 
     name: ClassVar[str] = "memory"
@@ -66,27 +64,13 @@ class MemoryBackend(QueueBackend):
         max_finished: int = 10_000,
         updates_kept: int = UPDATES_KEPT,
     ) -> None:
+        super().__init__()
         self._clock = clock or SystemClock()
         self._ids = Ids(self._clock, rng or system_random())
-        self._max_finished, self._updates_kept = max_finished, updates_kept
-        self._bells = Bells()
         self._seq = 0
-        self._jobs: dict[str, JobRecord] = {}
-        self._by_status: dict[str, dict[str, None]] = {
-            status: {} for status in ("pending", "processing", "complete", "failed", "cancelled")
-        }
-        self._finished: dict[str, None] = {}
-        self._counts: dict[str, dict[str, int]] = {}
-        self._unique: dict[tuple[str, str], str] = {}
+        self._jobs = Jobs(max_finished, updates_kept)
         self._idempotency: dict[tuple[str, str], tuple[str, str, int]] = {}
-        self._updates: dict[str, deque[UpdateRecord]] = {}
-        self._types: dict[str, TypeRecord] = {}
-        self._workers: dict[str, WorkerRecord] = {}
         self._ledger = Ledger()
-        self._ready = Ready(self._jobs, lambda job_type: self._count(job_type, "pending"))
-        self._leases = LazyHeap(self._is_lease, lambda: len(self._by_status["processing"]))
-        self._deadlines = LazyHeap(self._is_deadline, lambda: len(self._by_status["pending"]))
-        self._prunable = LazyHeap(self._is_prunable, lambda: len(self._finished))
 
     async def open(self) -> None:
         """Do nothing: memory is always open."""
@@ -144,11 +128,11 @@ class MemoryBackend(QueueBackend):
         """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
         now = self.now()
         self._sweep(_SWEEP_PER_CLAIM, request.retention, now)
-        wanted = self._counts if request.job_types is None else dict.fromkeys(request.job_types)
+        wanted = self._jobs.types if request.job_types is None else dict.fromkeys(request.job_types)
         types = [job_type for job_type in wanted if not self._is_paused(job_type, now)]
         claimed: list[JobRecord] = []
         while len(claimed) < request.limit:
-            job_id = self._ready.best(types, now)
+            job_id = self._jobs.ready.best(types, now)
             if job_id is None:
                 break
             old = self._jobs[job_id]
@@ -157,7 +141,7 @@ class MemoryBackend(QueueBackend):
                 continue
             token = f"{request.token}.{len(claimed)}"
             new, update = start(old, token, request.lease, request.worker_id, now)
-            self._move(old, new, update)
+            self._move(old, new, update, now)
             claimed.append(self._with_type(new))
         return claimed
 
@@ -169,7 +153,10 @@ class MemoryBackend(QueueBackend):
             record = self._jobs.get(change.job_id)
             outcome = check(record, change)
             if record is not None and outcome is Outcome.OK:
-                if change.verb == "retry" and self._holder(record) is not None:
+                if (
+                    change.verb == "retry"
+                    and self._jobs.holder(record.job_type, record.unique_key) is not None
+                ):
                     outcome = Outcome.CONFLICT
                 else:
                     record = self._apply_one(record, change, now)
@@ -191,7 +178,7 @@ class MemoryBackend(QueueBackend):
                 expires_at = now + record.lease
                 renewed = record.copy()
                 renewed.lease_expires_at = expires_at
-                self._jobs[ref.job_id] = renewed
+                self._jobs.renew(renewed)
             answers.append(LeaseAnswer("ok", max(0, expires_at - now)))
         return answers
 
@@ -216,9 +203,8 @@ class MemoryBackend(QueueBackend):
     async def prune(self, limit: int) -> int:
         """Remove what is past its retention; see ``QueueBackend.prune``."""
         now, removed = self.now(), 0
-        while removed < limit and (top := self._prunable.peek()) is not None and top[0] <= now:
-            self._prunable.pop()
-            self._remove(self._jobs[top[-1]])
+        while removed < limit and (record := self._jobs.pop_past_retention(now)) is not None:
+            self._remove(record)
             removed += 1
         for key in [key for key, (_, _, ends) in self._idempotency.items() if ends <= now][:limit]:
             del self._idempotency[key]
@@ -240,7 +226,7 @@ class MemoryBackend(QueueBackend):
         found: list[JobRecord] = []
         last: tuple[int, ...] | None = None
         examined = 0
-        for record in self._in_order(query):
+        for record in self._jobs.in_order(query):
             key = sort_key(record, query)
             if after is not None and key <= after:
                 continue
@@ -254,19 +240,17 @@ class MemoryBackend(QueueBackend):
 
     async def counts(self) -> dict[str, dict[str, int]]:
         """Return how many jobs of each type have each status."""
-        return {
-            job_type: {status: n for status, n in counts.items() if n}
-            for job_type, counts in self._counts.items()
-        }
+        return self._jobs.counts()
 
     async def stats(self) -> dict[str, JobTypeStats]:
         """Return ready, running, delayed and the oldest ready age, per type with live jobs."""
         now = self.now()
         answer: dict[str, JobTypeStats] = {}
-        for job_type in list(self._counts):
-            pending, running = self._count(job_type, "pending"), self._count(job_type, "processing")
+        for job_type in self._jobs.types:
+            pending = self._jobs.count(job_type, "pending")
+            running = self._jobs.count(job_type, "processing")
             if pending or running:
-                ready, oldest = self._ready.oldest(job_type, now)
+                ready, oldest = self._jobs.ready.oldest(job_type, now)
                 age = None if oldest is None else max(0, now - oldest) / 1000
                 answer[job_type] = JobTypeStats(
                     ready=ready, running=running, delayed=pending - ready, oldest_ready_age=age
@@ -276,89 +260,27 @@ class MemoryBackend(QueueBackend):
     async def next_due(self, job_types: Sequence[str] | None) -> int | None:
         """Return when time alone next makes one of these types claimable."""
         now = self.now()
-        first = self._leases.peek()
-        due: list[int] = [] if first is None else [first[0]]
-        for job_type in self._counts if job_types is None else job_types:
+        due = [self._jobs.next_lease_end()]
+        for job_type in self._jobs.types if job_types is None else job_types:
             if self._is_paused(job_type, now):
-                ready_at = self._types[job_type].pause_until
+                due.append(self._types[job_type].pause_until)
             else:
-                ready_at = self._ready.next_run_at(job_type)
-            if ready_at is not None:
-                due.append(ready_at)
-        return min(due, default=None)
+                due.append(self._jobs.ready.next_run_at(job_type))
+        return min((at for at in due if at is not None), default=None)
 
     async def read_updates(self, job_id: str, after: int, limit: int = 512) -> UpdatePage | None:
         """Return the job and its kept updates after a seq."""
         record = self._jobs.get(job_id)
         if record is None:
             return None
-        kept = self._updates.get(job_id, ())
-        return UpdatePage(self._with_type(record), [update for update in kept if update.seq > after][:limit])
+        later = [update for update in self._jobs.updates(job_id) if update.seq > after]
+        return UpdatePage(self._with_type(record), later[:limit])
 
     def watch(self, topics: Sequence[str]) -> AbstractContextManager[Bell]:
         """Yield a bell for these topics."""
         return self._bells.watch(topics)
 
-    # -- job types and workers -------------------------------------------------------------------------
-
-    async def job_types(self) -> dict[str, TypeRecord]:
-        """Return the settings of every job type that has any."""
-        return dict(self._types)
-
-    async def set_job_type(
-        self, job_type: str, *, operator: bytes | None = None, published: bytes | None = None
-    ) -> TypeRecord:
-        """Replace a job type's settings."""
-        known = self._type(job_type)
-        return self._put_type(
-            TypeRecord(
-                job_type,
-                known.operator if operator is None else operator,
-                known.published if published is None else published,
-                known.paused,
-                known.pause_reason,
-                known.pause_until,
-            )
-        )
-
-    async def pause(self, job_type: str, *, until: int | None, reason: str | None) -> TypeRecord:
-        """Stop claims of this type."""
-        known = self._type(job_type)
-        return self._put_type(
-            TypeRecord(job_type, known.operator, known.published, True, reason, until)  # noqa: FBT003 - a dataclass field
-        )
-
-    async def resume(self, job_type: str) -> TypeRecord:
-        """Allow claims of this type again."""
-        known = self._type(job_type)
-        settings = self._put_type(TypeRecord(job_type, known.operator, known.published))
-        self._bells.ring_type(job_type)
-        return settings
-
-    async def beat_worker(self, worker: WorkerRecord) -> str:
-        """Refresh a worker's entry and return its directive."""
-        known = self._workers.get(worker.id)
-        if known is not None:
-            worker.directive = known.directive
-        worker.last_heartbeat_at = self.now()
-        self._workers[worker.id] = worker
-        return worker.directive
-
-    async def workers(self) -> list[WorkerRecord]:
-        """Return the registered workers, latest started first."""
-        return sorted(self._workers.values(), key=lambda worker: (-worker.started_at, worker.id))
-
-    async def signal_worker(self, worker_id: str, directive: str) -> bool:
-        """Set a worker's directive."""
-        worker = self._workers.get(worker_id)
-        if worker is not None:
-            worker.directive = directive
-            self._bells.ring(CANCELLED)
-        return worker is not None
-
-    async def remove_worker(self, worker_id: str) -> None:
-        """Forget a worker."""
-        self._workers.pop(worker_id, None)
+    # -- history ---------------------------------------------------------------------------------------
 
     async def history(self, since: int) -> list[HistoryPoint]:
         """Return the per-minute figures from ``since`` on."""
@@ -392,13 +314,13 @@ class MemoryBackend(QueueBackend):
                 msg = f"the id {new.id!r} belongs to a job with other content"
                 raise JobExists(msg, new.id)
             return Stored(self._with_type(known), created=False)
-        holder = None if new.unique_key is None else self._unique.get((new.job_type, new.unique_key))
+        holder = self._jobs.holder(new.job_type, new.unique_key)
         if holder is not None:
-            return self._meet(self._jobs[holder], new, undo, now)
+            return self._meet(holder, new, undo, now)
         self._check_room(new)
         self._seq += 1
         record = new.to_record(now, self._seq)
-        self._insert(record, now)
+        self._jobs.insert(record, now)
         undo.append((record.id, None))
         return Stored(self._with_type(record), created=True)
 
@@ -411,8 +333,7 @@ class MemoryBackend(QueueBackend):
         if new.on_conflict == "replace" and held.status == "pending":
             replaced = new.replaced(held, now)
             undo.append((held.id, held))
-            self._jobs[held.id] = replaced
-            self._index_pending(replaced, now)
+            self._jobs.move(held, replaced, None, now)
             return Stored(self._with_type(replaced), created=False)
         return Stored(self._with_type(held), created=False)
 
@@ -420,181 +341,50 @@ class MemoryBackend(QueueBackend):
         settings = self._type(new.job_type)
         limit = resolve_settings(None, settings.operator, settings.published).max_pending
         limit = new.max_pending if limit is None else limit
-        if limit is not None and self._count(new.job_type, "pending") >= limit:
+        if limit is not None and self._jobs.count(new.job_type, "pending") >= limit:
             raise QueueFull(new.job_type, limit)
-
-    def _insert(self, record: JobRecord, now: int) -> None:
-        self._jobs[record.id] = record
-        self._by_status["pending"][record.id] = None
-        self._bump(record, 1)
-        if record.unique_key is not None:
-            self._unique[record.job_type, record.unique_key] = record.id
-        self._index_pending(record, now)
 
     def _undo(self, undo: list[tuple[str, JobRecord | None]]) -> None:
         for job_id, before in reversed(undo):
             if before is None:
-                self._remove(self._jobs[job_id])
+                self._jobs.remove(self._jobs[job_id])
             else:
-                self._jobs[job_id] = before
-                self._index_pending(before, self.now())
+                self._jobs.move(self._jobs[job_id], before, None, self.now())
 
     # -- moving ----------------------------------------------------------------------------------------
 
     def _apply_one(self, old: JobRecord, change: Transition, now: int) -> JobRecord:
         new, update = advance(old, change, now)
-        self._move(old, new, update)
-        self._ledger.moved(old, new, change.failure)
+        self._move(old, new, update, now, change.failure)
         if change.verb == "cancel" and old.status == "processing":
             self._bells.ring(CANCELLED)
         return new
 
-    def _move(self, old: JobRecord, new: JobRecord, update: UpdateRecord | None) -> None:
-        self._jobs[new.id] = new
-        if update is not None:
-            self._append(new, update)
-        if new.status != old.status:
-            self._reindex(old, new)
-        elif new.status == "pending" and new.run_at != old.run_at:
-            self._index_pending(new, new.updated_at)
-        if new.holds_key != old.holds_key:
-            self._hold_key(new)
+    def _move(
+        self,
+        old: JobRecord,
+        new: JobRecord,
+        update: UpdateRecord | None,
+        now: int,
+        failure: AttemptFailure | None = None,
+    ) -> None:
+        self._jobs.move(old, new, update, now)
+        self._ledger.moved(old, new, failure)
         if update is not None:
             self._bells.ring_job(new.id)
-
-    def _reindex(self, old: JobRecord, new: JobRecord) -> None:
-        del self._by_status[old.status][old.id]
-        self._bump(old, -1)
-        self._by_status[new.status][new.id] = None
-        self._bump(new, 1)
-        if old.completed_at is not None:
-            self._finished.pop(old.id, None)
-        if new.status == "pending":
-            self._index_pending(new, new.updated_at)
+        if new.status == "pending" and old.status != "pending":
             self._bells.ring_type(new.job_type)
-        elif new.status == "processing":
-            self._leases.push((new.lease_expires_at, new.lease_token, new.id))
-            self._ledger.moved(old, new)
-        else:
-            self._finish(new)
-
-    def _finish(self, record: JobRecord) -> None:
-        self._finished[record.id] = None
-        if record.prune_at is not None:
-            self._prunable.push((record.prune_at, record.id))
-        while len(self._finished) > self._max_finished:
-            self._remove(self._jobs[next(iter(self._finished))])
-
-    def _index_pending(self, record: JobRecord, now: int) -> None:
-        self._ready.add(record, now)
-        if record.start_by is not None:
-            self._deadlines.push((record.start_by, record.id))
-
-    def _hold_key(self, record: JobRecord) -> None:
-        if record.unique_key is None:
-            return
-        key = (record.job_type, record.unique_key)
-        if record.holds_key:
-            self._unique[key] = record.id
-        elif self._unique.get(key) == record.id:
-            del self._unique[key]
-
-    def _holder(self, record: JobRecord) -> str | None:
-        if record.unique_key is None:
-            return None
-        return self._unique.get((record.job_type, record.unique_key))
-
-    def _append(self, record: JobRecord, update: UpdateRecord) -> None:
-        log = self._updates.get(record.id)
-        if log is None:
-            log = self._updates[record.id] = deque()
-        log.append(update)
-        if len(log) > self._updates_kept:
-            record.trimmed_seq = log.popleft().seq
 
     def _remove(self, record: JobRecord) -> None:
-        del self._jobs[record.id]
-        del self._by_status[record.status][record.id]
-        self._finished.pop(record.id, None)
-        self._updates.pop(record.id, None)
-        self._bump(record, -1)
-        if not any(self._counts[record.job_type].values()):
-            del self._counts[record.job_type]
-        if record.holds_key:
-            released = record.copy()
-            released.holds_key = False
-            self._hold_key(released)
+        self._jobs.remove(record)
         self._bells.ring_job(record.id)
 
     def _sweep(self, limit: int, retention: Retention, now: int) -> Swept:
         rescued = expired = 0
-        while rescued < limit and (top := self._leases.peek()) is not None and top[0] <= now:
-            self._leases.pop()
-            record = self._jobs[top[-1]]
-            if record.lease_expires_at is not None and record.lease_expires_at > now:
-                self._leases.push((record.lease_expires_at, record.lease_token, record.id))
-                continue
+        while rescued < limit and (record := self._jobs.pop_expired_lease(now)) is not None:
             self._apply_one(record, rescue(self._with_type(record), retention), now)
             rescued += 1
-        while expired < limit and (top := self._deadlines.peek()) is not None and top[0] <= now:
-            self._deadlines.pop()
-            record = self._jobs[top[-1]]
+        while expired < limit and (record := self._jobs.pop_past_deadline(now)) is not None:
             self._apply_one(record, expire(record, retention), now)
             expired += 1
         return Swept(rescued, expired)
-
-    # -- what index entries say ------------------------------------------------------------------------
-
-    def _is_lease(self, entry: tuple[int, str, str]) -> bool:
-        record = self._jobs.get(entry[2])
-        return record is not None and record.lease_token == entry[1]
-
-    def _is_deadline(self, entry: tuple[int, str]) -> bool:
-        record = self._jobs.get(entry[1])
-        return record is not None and record.status == "pending" and record.start_by == entry[0]
-
-    def _is_prunable(self, entry: tuple[int, str]) -> bool:
-        record = self._jobs.get(entry[1])
-        return record is not None and record.prune_at == entry[0]
-
-    # -- small things ----------------------------------------------------------------------------------
-
-    def _in_order(self, query: ListQuery) -> Sequence[JobRecord] | map[JobRecord]:
-        if len(query.statuses) != 1:
-            return map(self._jobs.__getitem__, reversed(self._jobs))
-        found = [self._jobs[job_id] for job_id in self._by_status[query.statuses[0]]]
-        if query.after is not None:
-            found = [record for record in found if sort_key(record, query) > query.after]
-        return nsmallest(query.examine + 1, found, key=lambda record: sort_key(record, query))
-
-    def _with_type(self, record: JobRecord) -> JobRecord:
-        settings = self._types.get(record.job_type)
-        if settings is None or (
-            record.operator_settings is settings.operator and record.published_settings is settings.published
-        ):
-            return record
-        seen = record.copy()
-        seen.operator_settings, seen.published_settings = settings.operator, settings.published
-        return seen
-
-    def _type(self, job_type: str) -> TypeRecord:
-        return self._types.get(job_type) or TypeRecord(job_type)
-
-    def _put_type(self, settings: TypeRecord) -> TypeRecord:
-        self._types[settings.job_type] = settings
-        return settings
-
-    def _is_paused(self, job_type: str, now: int) -> bool:
-        settings = self._types.get(job_type)
-        if settings is None or not settings.paused:
-            return False
-        return settings.pause_until is None or settings.pause_until > now
-
-    def _count(self, job_type: str, status: str) -> int:
-        return self._counts.get(job_type, {}).get(status, 0)
-
-    def _bump(self, record: JobRecord, by: int) -> None:
-        counts = self._counts.get(record.job_type)
-        if counts is None:
-            counts = self._counts[record.job_type] = dict.fromkeys(self._by_status, 0)
-        counts[record.status] += by
