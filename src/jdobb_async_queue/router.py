@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from jdobb_async_queue.retry import RetryPolicy
-    from jdobb_async_queue.worker.context import JobContext
 
-HandlerFunction = Callable[["JobContext"], Awaitable["dict[str, Any] | None"]]
+HandlerFunction = Callable[[Any], Awaitable["dict[str, Any] | None"]]
+"""An async function of a ``JobContext``; it returns None or a JSON object."""
 Lifespan = Callable[[], "AbstractAsyncContextManager[Any]"]
 F = TypeVar("F", bound=HandlerFunction)
 
