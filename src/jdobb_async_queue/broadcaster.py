@@ -130,18 +130,23 @@ class Broadcaster:
         return self._queue.backend
 
     async def _read(self, job_id: str, after: int) -> UpdatePage:
-        """Read the log; watchers of one job at one place share a reading."""
-        backend = await self._backend()
+        """Read the log; watchers of one job at one place share a reading that has not begun yet.
+
+        One that is under way may have missed what a watcher's bell just rang for.
+        """
         key = (job_id, after)
         reading = self._reads.get(key)
         if reading is None:
-            reading = asyncio.ensure_future(backend.read_updates(job_id, after))
-            self._reads[key] = reading
-            reading.add_done_callback(lambda _: self._reads.pop(key, None))
+            reading = self._reads[key] = asyncio.ensure_future(self._begin(key))
         page = await asyncio.shield(reading)
         if page is None:
             raise JobNotFound(job_id)
         return page
+
+    async def _begin(self, key: tuple[str, int]) -> UpdatePage | None:
+        del self._reads[key]
+        backend = await self._backend()
+        return await backend.read_updates(*key)
 
 
 def _first(page: UpdatePage, after: int | None) -> tuple[int, JobUpdate | None]:

@@ -115,5 +115,8 @@ def same_content(record: JobRecord, new: NewRecord) -> bool:
 
 
 def millis(seconds: float) -> int:
-    """Return whole milliseconds, rounded up, so that nothing is ever early."""
-    return math.ceil(seconds * 1000)
+    """Return whole milliseconds, rounded up, so that nothing is ever early.
+
+    A nanosecond is forgiven: 16.1 s are 16,100 ms although the product is a little more.
+    """
+    return math.ceil(seconds * 1000 - 1e-6)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from jdobb_async_queue.worker.executor import Executor
     from jdobb_async_queue.worker.shift import Shift
 
+_SOONEST = 0.002
+"""Seconds between two looks when something is due that the last claim did not get."""
+
 
 class Fetcher(Loop):
     """Wakes for an enqueue, a due time or a freed slot; ``burst`` ends it when nothing is ready or runs."""
@@ -71,7 +74,7 @@ class Fetcher(Loop):
         due = await shift.backend.next_due(types)
         if due is None:
             return shift.poll_interval
-        return min(shift.poll_interval, max(0.0, (due - shift.backend.now()) / 1000))
+        return min(shift.poll_interval, max(_SOONEST, (due - shift.backend.now()) / 1000))
 
     def _request(self, types: tuple[str, ...], limit: int) -> ClaimRequest:
         options = self.shift.options

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue import validation
+from jdobb_async_queue.backends.bells import Bell
 from jdobb_async_queue.clock import SystemClock
 from jdobb_async_queue.errors import BackendError
 from jdobb_async_queue.instrumentation import facts
@@ -61,7 +62,7 @@ class Worker:
         self._running: asyncio.Task[Any] | None = None
         self._ended: asyncio.Event | None = None
         self._stopping = False
-        self._wake: asyncio.Event | None = None
+        self._wake = Bell()
 
     # -- handlers --------------------------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ class Worker:
             msg = "the worker is already running"
             raise RuntimeError(msg)
         self._running = asyncio.current_task()
-        self._ended, self._wake, self._stopping = asyncio.Event(), asyncio.Event(), False
+        self._ended, self._wake, self._stopping = asyncio.Event(), Bell(), False
         try:
             await self._patiently(self._queue.open)
             async with AsyncExitStack() as stack:
@@ -121,11 +122,11 @@ class Worker:
 
         Returns when ``run()`` has ended. Harmless before, after and during a stop.
         """
-        if self._running is None or self._ended is None or self._wake is None:
+        if self._running is None or self._ended is None:
             return
         ended = self._ended
         self._stopping = True
-        self._wake.set()
+        self._wake.ring()
         if self._crew is not None:
             self._crew.leave()
         if asyncio.current_task() is not self._running:
@@ -175,7 +176,7 @@ class Worker:
     async def _patiently(self, call: Callable[[], Awaitable[None]]) -> None:
         """Make a call, again and again while the backend cannot be reached and nobody stops us."""
         failures = 0
-        while not self._stopping and self._wake is not None:
+        while not self._stopping:
             try:
                 await call()
             except BackendError as error:
@@ -184,6 +185,6 @@ class Worker:
                     listener(facts.BackendLost("worker", str(error), failures))
                 pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 20))
                 jitter = 0.5 + 0.5 * self._queue.options.rng.random()
-                await asyncio.wait([asyncio.ensure_future(self._wake.wait())], timeout=pause * jitter)
+                await self._wake.wait(pause * jitter)
             else:
                 return
