@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from datetime import datetime, timezone
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, get_args
 
 from jdobb_async_queue.encoding import EMPTY, check_text, encode_object
@@ -18,7 +19,7 @@ from jdobb_async_queue.records import NewRecord, Retention
 from jdobb_async_queue.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from jdobb_async_queue.clock import Ids
 
@@ -27,6 +28,8 @@ _UNIQUE_KEY = re.compile(r"[!-~\u00a1-\U0010ffff]{1,255}")
 _ON_CONFLICT = get_args(OnConflict)
 _UNIQUE_UNTIL = get_args(UniqueUntil)
 _NO_SETTINGS = (None, None, None, None)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MILLISECOND = timedelta(milliseconds=1)
 _MAX_SECONDS = 100 * 365.25 * 86_400
 _MIN_LEASE, _MAX_LEASE = 0.1, 86_400.0
 MAX_ERROR_LENGTH = 10_000
@@ -119,15 +122,16 @@ def optional_text(value: Any, field: str, limit: int) -> str | None:
     return None if value is None else text(value, field, limit)
 
 
-def at(value: Any, field: str) -> int:
-    """Return an aware datetime as milliseconds since the epoch."""
+def at(value: Any, field: str, *, down: bool = False) -> int:
+    """Return an aware datetime as milliseconds since the epoch, rounded up (or ``down``)."""
     if not isinstance(value, datetime):
         msg = f"{field} must be a datetime, got {type(value).__name__}"
         raise TypeError(msg)
     if value.tzinfo is None or value.utcoffset() is None:
         msg = f"{field} must carry a time zone, got the naive {value.isoformat()}"
         raise ValueError(msg)
-    return millis(value.astimezone(timezone.utc).timestamp())
+    since = value - _EPOCH
+    return since // _MILLISECOND if down else -(-since // _MILLISECOND)
 
 
 def status(value: Any, field: str = "status") -> str:
@@ -138,6 +142,20 @@ def status(value: Any, field: str = "status") -> str:
         known = ", ".join(member.value for member in JobStatus)
         msg = f"{field} must be one of {known}, got {value!r}"
         raise ValueError(msg) from None
+
+
+def text_map(value: Any, field: str) -> tuple[tuple[str, str], ...]:
+    """Return a mapping of text to text as sorted pairs; None is empty."""
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        msg = f"{field} must be a mapping, got {type(value).__name__}"
+        raise TypeError(msg)
+    pairs = (
+        (check_text(key, f"a key in {field}"), check_text(item, f"{field}[{key!r}]"))
+        for key, item in value.items()
+    )
+    return tuple(sorted(pairs))
 
 
 def retention(value: Any) -> Retention:

@@ -82,11 +82,13 @@ class Reader(QueueCore):
         query = ListQuery(
             statuses=_statuses(status),
             job_types=_job_types(job_type),
-            created_after=None if created_after is None else validation.at(created_after, "created_after"),
+            created_after=None
+            if created_after is None
+            else validation.at(created_after, "created_after", down=True),
             created_before=None
             if created_before is None
             else validation.at(created_before, "created_before"),
-            metadata=tuple(sorted((metadata or {}).items())),
+            metadata=validation.text_map(metadata, "metadata"),
             limit=validation.count(limit, "limit", most=MAX_PAGE),
         )
         if cursor is not None:
