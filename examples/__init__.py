@@ -1,0 +1,1 @@
+"""Example handlers; ``scripts/serve`` runs the router of ``examples.handlers``."""
