@@ -88,7 +88,7 @@ class Producer(QueueCore):
 
         Raises what ``enqueue`` raises, and ``IdempotencyKeyReused`` or ``JobGone`` with ``idempotency``.
         """
-        record = self._new_jobs.record(job)
+        record = self._new_jobs.record(_new_job(job, "job"))
         backend = await self._ready()
         stored = (await backend.store([record], idempotency=idempotency))[0]
         return Submission(job=job_view(stored.record), created=stored.created, replayed=stored.replayed)
@@ -112,13 +112,18 @@ class Producer(QueueCore):
         return [Submission(job=job_view(item.record), created=item.created) for item in stored]
 
     def _batch_record(self, index: int, job: Any) -> NewRecord:
-        if not isinstance(job, NewJob):
-            msg = f"jobs[{index}] must be a NewJob, got {type(job).__name__}"
-            raise TypeError(msg)
+        new = _new_job(job, f"jobs[{index}]")
         try:
-            return self._new_jobs.record(job)
+            return self._new_jobs.record(new)
         except PayloadTooLarge as error:
             raise PayloadTooLarge(f"jobs[{index}].{error.field}", error.size, error.limit) from None
         except (ValueError, TypeError) as error:
             msg = f"jobs[{index}].{error}"
             raise type(error)(msg) from None
+
+
+def _new_job(value: Any, field: str) -> NewJob:
+    if not isinstance(value, NewJob):
+        msg = f"{field} must be a NewJob, got {type(value).__name__}"
+        raise TypeError(msg)
+    return value
