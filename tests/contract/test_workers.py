@@ -1,0 +1,130 @@
+"""The registry of workers, and what operators tell them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from jdobb_async_queue.records import WorkerRecord
+
+
+def worker(worker_id: str = "w1", started_at: int = 1000, **fields) -> WorkerRecord:
+    known = {
+        "host": "box", "pid": 42, "slots": 10, "job_types": ("email", "report"), "jobs": ("a",),
+        "stopping": (), "last_heartbeat_at": 0,
+    }  # fmt: skip
+    return WorkerRecord(worker_id, started_at=started_at, **(known | fields))
+
+
+async def test_no_workers_are_known_at_first(queue):
+    assert await queue.workers() == []
+
+
+async def test_a_worker_is_known_by_its_first_beat(queue, clock):
+    await queue.open()
+
+    directive = await queue.backend.beat_worker(worker(started_at=clock.now(), stopping=("b",)))
+
+    (known,) = await queue.workers()
+    assert directive == "run"
+    assert (known.id, known.host, known.pid, known.slots) == ("w1", "box", 42, 10)
+    assert (known.job_types, known.jobs, known.stopping) == (["email", "report"], ["a"], ["b"])
+    assert (known.directive, known.stale) == ("run", False)
+    assert known.started_at == known.last_heartbeat_at == clock.time
+
+
+async def test_a_later_beat_refreshes_the_entry(queue, clock):
+    await queue.open()
+    first = worker(started_at=clock.now())
+    await queue.backend.beat_worker(first)
+    clock.advance(5)
+
+    await queue.backend.beat_worker(replace(first, jobs=("b", "c"), slots=3, job_types=("email",)))
+
+    (known,) = await queue.workers()
+    assert (known.jobs, known.slots, known.job_types) == (["b", "c"], 3, ["email"])
+    assert known.last_heartbeat_at == clock.time
+    assert (clock.time - known.started_at).total_seconds() == 5
+
+
+async def test_workers_come_latest_started_first(queue):
+    await queue.open()
+    for worker_id, started_at in (("a", 2000), ("b", 3000), ("c", 1000)):
+        await queue.backend.beat_worker(worker(worker_id, started_at))
+
+    assert [known.id for known in await queue.workers()] == ["b", "a", "c"]
+
+
+async def test_a_worker_that_ended_is_forgotten(queue):
+    await queue.open()
+    await queue.backend.beat_worker(worker("a"))
+    await queue.backend.beat_worker(worker("b"))
+
+    await queue.backend.remove_worker("a")
+    await queue.backend.remove_worker("nobody")
+
+    assert [known.id for known in await queue.workers()] == ["b"]
+
+
+async def test_a_silent_worker_is_stale_after_a_minute(queue, clock):
+    await queue.open()
+    await queue.backend.beat_worker(worker())
+
+    clock.advance(60)
+    assert not (await queue.workers())[0].stale
+    clock.advance(0.001)
+    assert (await queue.workers())[0].stale
+
+
+async def test_a_worker_silent_for_more_than_a_day_is_pruned(queue, clock):
+    await queue.open()
+    await queue.backend.beat_worker(worker("silent"))
+    clock.advance(3600)
+    await queue.backend.beat_worker(worker("alive"))
+    clock.advance(86_400 - 3599)
+
+    await queue.backend.prune(100)
+
+    assert [known.id for known in await queue.workers()] == ["alive"]
+
+
+@pytest.mark.parametrize("directive", ["quiet", "stop", "run"])
+async def test_a_worker_learns_its_directive_at_its_next_beat(queue, directive):
+    await queue.open()
+    await queue.backend.beat_worker(worker("a"))
+    await queue.backend.beat_worker(worker("b"))
+
+    assert await queue.signal_worker("a", directive)
+
+    assert await queue.backend.beat_worker(worker("a")) == directive
+    assert await queue.backend.beat_worker(worker("b")) == "run"
+    assert {known.id: known.directive for known in await queue.workers()} == {"a": directive, "b": "run"}
+
+
+async def test_a_directive_holds_until_the_next(queue):
+    await queue.open()
+    await queue.backend.beat_worker(worker())
+    await queue.signal_worker("w1", "quiet")
+    for _ in range(3):
+        assert await queue.backend.beat_worker(worker()) == "quiet"
+
+    await queue.signal_worker("w1", "run")
+
+    assert await queue.backend.beat_worker(worker()) == "run"
+
+
+async def test_nobody_is_told_when_there_is_no_such_worker(queue):
+    assert not await queue.signal_worker("nobody", "stop")
+    assert await queue.workers() == []
+
+
+@pytest.mark.parametrize("directive", ["", "halt", None, 5])
+async def test_an_unknown_directive_is_refused(queue, directive):
+    await queue.open()
+    await queue.backend.beat_worker(worker())
+
+    with pytest.raises(ValueError, match="directive"):
+        await queue.signal_worker("w1", directive)
+
+    assert (await queue.workers())[0].directive == "run"
