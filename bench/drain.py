@@ -94,9 +94,7 @@ async def main() -> None:
             for slots in (1, 10, 50, 100):
                 few = max(200, jobs // 10) if slots == 1 else jobs
                 alone, life = await drain(queue, job_type, few, slots)
-                print(
-                    f"{job_type:5} {slots:4} slots: drain {alone:8,.0f} jobs/s, whole life {life:8,.0f} jobs/s"
-                )
+                print(f"{job_type:5} {slots:4} slots: drain {alone:8,.0f}, whole life {life:8,.0f} jobs/s")
         latency = await idle_latency(queue, 300)
         p99 = latency[int(len(latency) * 0.99)]
         print(f"idle: enqueue to start p50 {statistics.median(latency):.2f} ms, p99 {p99:.2f} ms")
