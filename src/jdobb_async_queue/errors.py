@@ -4,6 +4,7 @@ JobQueueError
 ├── BackendError
 │   ├── BackendUnavailable      the store does not answer (also TimeoutError-like outages)
 │   ├── StorageLost             the store was deleted or replaced under us
+│   ├── ForkedProcess           a queue was used in a forked child of its process
 │   └── SchemaTooNew            the file was written by a newer release
 ├── InvalidCursor               a list cursor that no list call gave out
 ├── JobConflict
@@ -42,6 +43,10 @@ class BackendUnavailable(BackendError):  # noqa: N818 - the name is part of the 
 
 class StorageLost(BackendError):  # noqa: N818 - reads as the fact that it states
     """The database file was deleted or replaced while it was open; nothing more can be promised."""
+
+
+class ForkedProcess(BackendError):  # noqa: N818 - reads as the fact that it states
+    """A queue that was opened before the process forked was used in the child."""
 
 
 class SchemaTooNew(BackendError):  # noqa: N818 - reads as the fact that it states

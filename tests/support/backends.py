@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jdobb_async_queue import QueueBackend
 from jdobb_async_queue.backends.memory import MemoryBackend
+from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from jdobb_async_queue.clock import Clock
 
 
@@ -26,6 +27,16 @@ def _memory(_folder: Path, clock: Clock, _namespace: str) -> QueueBackend:
     return MemoryBackend(clock=clock)
 
 
+def _sqlite_file(folder: Path, clock: Clock, namespace: str) -> QueueBackend:
+    return SQLiteBackend(f"sqlite:///{folder / 'jobs.db'}", namespace=namespace, clock=clock)
+
+
+def _sqlite_memory(_folder: Path, clock: Clock, namespace: str) -> QueueBackend:
+    return SQLiteBackend("sqlite:///:memory:", namespace=namespace, clock=clock)
+
+
 KINDS = [
     Kind("memory", _memory),
+    Kind("sqlite-file", _sqlite_file),
+    Kind("sqlite-memory", _sqlite_memory),
 ]

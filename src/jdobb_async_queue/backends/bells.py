@@ -111,6 +111,10 @@ class Bells:
         if self._bells:
             self.ring(job_topic(job_id))
 
+    def ring_cancelled(self) -> None:
+        """Ring for whoever runs jobs: one of them may have been cancelled."""
+        self.ring(CANCELLED)
+
     def ring_types(self) -> None:
         """Ring for every job type: somebody elsewhere made something ready."""
         self._ring_prefix("type:")

@@ -6,7 +6,6 @@ A ledger collects the figures of the moves that it is shown. The memory backend 
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -38,20 +37,6 @@ class Tally:
         self.figures.update(other.figures)
         self.waits.update(other.waits)
         self.runs.update(other.runs)
-
-    def to_json(self) -> str:
-        """Return the tally as JSON text."""
-        return json.dumps({"figures": self.figures, "waits": self.waits, "runs": self.runs})
-
-    @classmethod
-    def from_json(cls, text: str) -> Tally:
-        """Return the tally that ``to_json`` wrote."""
-        stored: dict[str, dict[str, int]] = json.loads(text)
-        return cls(
-            Counter(stored["figures"]),
-            Counter({int(bucket): n for bucket, n in stored["waits"].items()}),
-            Counter({int(bucket): n for bucket, n in stored["runs"].items()}),
-        )
 
     def point(self, minute: int, job_type: str) -> HistoryPoint:
         """Return the figures as users see them."""
@@ -114,17 +99,21 @@ class Ledger:
         elif new.status == "failed":
             self._error(new, "Expired", new.error or "", now)
 
+    def merge(self, other: Ledger) -> None:
+        """Add another ledger's figures to this one."""
+        for key, tally in other.tallies.items():
+            self.tallies.setdefault(key, Tally()).merge(tally)
+        for error, found in other.errors.items():
+            known = self.errors.get(error)
+            count = found.count + (known.count if known else 0)
+            self.errors[error] = ErrorTally(count, found.last_message, found.last_job_id, found.last_at)
+
     def forget(self, before: int) -> None:
         """Drop what is older than ``before``."""
         for key in [key for key in self.tallies if key[0] < before - MINUTE]:
             del self.tallies[key]
         for error in [key for key in self.errors if key[0] < before - HOUR]:
             del self.errors[error]
-
-    def clear(self) -> None:
-        """Drop everything."""
-        self.tallies.clear()
-        self.errors.clear()
 
     def points(self, since: int) -> list[HistoryPoint]:
         """Return the minutes from ``since`` on, oldest first."""

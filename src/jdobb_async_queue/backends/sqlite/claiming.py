@@ -1,0 +1,89 @@
+"""Taking jobs out: what is due first, then the best ready ones."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from jdobb_async_queue.backends.base import LeaseAnswer, Swept
+from jdobb_async_queue.lifecycle import expire, rescue
+from jdobb_async_queue.transitions import advance, start
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jdobb_async_queue.backends.base import ClaimRequest, LeaseRef
+    from jdobb_async_queue.backends.sqlite.transaction import Transaction
+    from jdobb_async_queue.records import JobRecord, Retention
+
+_SWEEP_PER_CLAIM = 100
+NOTHING_SWEPT = Swept()
+
+
+def claim(transaction: Transaction, request: ClaimRequest) -> list[JobRecord]:
+    """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
+    sweep(transaction, _SWEEP_PER_CLAIM, request.retention)
+    types = json.dumps(_claimable(transaction, request.job_types))
+    claimed: list[JobRecord] = []
+    now = transaction.now
+    while len(claimed) < request.limit:
+        found = transaction.named("best_ready", ns=transaction.ns, types=types, now=now)
+        if not found:
+            break
+        kept = transaction.kept(found[0])
+        old = kept.record
+        if old.start_by is not None and old.start_by <= now:
+            change = expire(old, request.retention)
+            transaction.move(kept, *advance(old, change, now), None)
+            continue
+        token = f"{request.token}.{len(claimed)}"
+        new, update = start(old, token, request.lease, request.worker_id, now)
+        claimed.append(transaction.start(kept, new, update))
+    return claimed
+
+
+def sweep(transaction: Transaction, limit: int, retention: Retention) -> Swept:
+    """Rescue and expire what is due; see ``QueueBackend.sweep``."""
+    now = transaction.now
+    leases = transaction.all("expired_leases", transaction.ns, now, limit)
+    for row in leases:
+        kept = transaction.kept(row)
+        transaction.move(kept, *advance(kept.record, rescue(kept.record, retention), now), None)
+    deadlines = transaction.all("missed_deadlines", transaction.ns, now, limit)
+    for row in deadlines:
+        kept = transaction.kept(row)
+        transaction.move(kept, *advance(kept.record, expire(kept.record, retention), now), None)
+    return Swept(len(leases), len(deadlines))
+
+
+def is_anything_due(transaction: Transaction) -> bool:
+    """Tell whether a sweep would find something."""
+    due = (transaction.ns, transaction.now, 1)
+    return bool(transaction.all("expired_leases", *due) or transaction.all("missed_deadlines", *due))
+
+
+def heartbeat(transaction: Transaction, leases: Sequence[LeaseRef]) -> list[LeaseAnswer]:
+    """Renew or look at leases; see ``QueueBackend.heartbeat``."""
+    return [_beat(transaction, ref) for ref in leases]
+
+
+def _beat(transaction: Transaction, ref: LeaseRef) -> LeaseAnswer:
+    row = transaction.one("lease", transaction.ns, ref.job_id)
+    if row is None:
+        return LeaseAnswer("lost")
+    seq, status, token, expires_at, length = row
+    if token != ref.token or expires_at is None:
+        return LeaseAnswer("cancelled" if status == "cancelled" else "lost")
+    if ref.extend:
+        expires_at = transaction.now + length
+        transaction.write("renew_lease", expires_at, seq)
+    return LeaseAnswer("ok", max(0, expires_at - transaction.now))
+
+
+def _claimable(transaction: Transaction, job_types: tuple[str, ...] | None) -> list[str]:
+    paused = {job_type for (job_type,) in transaction.all("paused_types", transaction.ns, transaction.now)}
+    if job_types is None:
+        found = [job_type for (job_type,) in transaction.named("pending_types", ns=transaction.ns)]
+    else:
+        found = list(dict.fromkeys(job_types))
+    return [job_type for job_type in found if job_type not in paused]
