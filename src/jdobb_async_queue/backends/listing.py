@@ -3,14 +3,53 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from jdobb_async_queue.backends.base import ListQuery
-    from jdobb_async_queue.records import JobRecord
 
 
-def sort_key(record: JobRecord, query: ListQuery) -> tuple[int, ...]:
+class Listed(Protocol):
+    """What a list is sorted and filtered by; a record has all of it."""
+
+    @property
+    def seq(self) -> int:
+        """The enqueue order."""
+
+    @property
+    def status(self) -> str:
+        """The status."""
+
+    @property
+    def job_type(self) -> str:
+        """The job type."""
+
+    @property
+    def priority(self) -> int:
+        """The weight that claims sort by."""
+
+    @property
+    def created_at(self) -> int:
+        """When it was enqueued."""
+
+    @property
+    def run_at(self) -> int:
+        """When it becomes ready."""
+
+    @property
+    def started_at(self) -> int | None:
+        """When its latest attempt started."""
+
+    @property
+    def completed_at(self) -> int | None:
+        """When it became terminal."""
+
+    @property
+    def metadata(self) -> bytes:
+        """The metadata, as JSON."""
+
+
+def sort_key(record: Listed, query: ListQuery) -> tuple[int, ...]:
     """Return what the list is sorted by, ascending; it tells jobs apart and makes the cursor."""
     if len(query.statuses) != 1:
         return (-record.seq,)
@@ -22,7 +61,7 @@ def sort_key(record: JobRecord, query: ListQuery) -> tuple[int, ...]:
     return (-(record.completed_at or 0), -record.seq)
 
 
-def matches(record: JobRecord, query: ListQuery) -> bool:
+def matches(record: Listed, query: ListQuery) -> bool:
     """Tell whether the filters keep this job."""
     if query.statuses and record.status not in query.statuses:
         return False

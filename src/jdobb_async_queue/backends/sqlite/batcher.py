@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jdobb_async_queue.backends.sqlite.connection import Batch, Call, Connection, Operation
+from jdobb_async_queue.backends.sqlite.connection import Batch, Call, Operation, Reader, Writer
 from jdobb_async_queue.backends.sqlite.faults import translated
 from jdobb_async_queue.errors import BackendUnavailable
 
@@ -45,7 +45,7 @@ class Batcher:
     def __init__(
         self,
         database: aiosqlite.Connection,
-        connection: Any,
+        connection: Reader | Writer,
         place: str,
         *,
         max_batch: int = MAX_BATCH,
@@ -53,7 +53,7 @@ class Batcher:
         when_idle: Callable[[], object] | None = None,
     ) -> None:
         self._database = database
-        self._connection: Connection | Any = connection
+        self._connection = connection
         self._place = place
         self._max_batch = max_batch
         self._on_commit, self._when_idle = on_commit, when_idle

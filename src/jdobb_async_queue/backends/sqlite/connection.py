@@ -69,7 +69,7 @@ class Result:
 
 @dataclass(slots=True)
 class Batch:
-    """What a batch did: results of its first operations (the rest did not fit into the time), and whom it touched."""
+    """What a batch did, and whom it touched; ``results`` end where the time for a transaction did."""
 
     results: list[Result] = field(default_factory=list)
     touched: Touched = field(default_factory=Touched)

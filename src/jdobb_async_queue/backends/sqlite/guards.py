@@ -1,4 +1,4 @@
-"""What SQLite cannot stand, noticed before it does harm: old libraries, network folders, replaced files, forks."""
+"""What SQLite cannot stand, noticed in time: old libraries, network folders, replaced files, forks."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def refuse_network_filesystem(path: str, mounted: str) -> None:
         if len(fields) < 3:  # noqa: PLR2004 - device, place, type
             continue
         place = fields[1].encode("utf-8", "surrogateescape").decode("unicode_escape")
-        inside = place == "/" or path == place or path.startswith(place + "/")
+        inside = place in {"/", path} or path.startswith(place + "/")
         if inside and len(place) >= len(best):
             best, kind = place, fields[2]
     if kind in _NETWORK:
         raise BackendError(
             f"{path} lies on a network file system ({kind} at {best}), where SQLite's locks do not work; "
-            "use a local disk, or allow_network_filesystem=True if only one machine opens it and you accept the risk"
+            "use a local disk, or allow_network_filesystem=True if you accept the risk"
         )
 
 

@@ -142,7 +142,7 @@ def _pending(transaction: Transaction, query: ListQuery, most: int) -> Iterator[
                     run_at=begin[0],
                     seq=begin[1],
                     limit=most,
-                )  # fmt: skip
+                )
             )
             for job_type in types
         ]
@@ -161,7 +161,7 @@ def _latest(transaction: Transaction, query: ListQuery, status: str, most: int) 
                 moved_at=moved_at,
                 seq=seq,
                 limit=most,
-            )  # fmt: skip
+            )
         )
         for job_type in _types(transaction, query, status)
     ]

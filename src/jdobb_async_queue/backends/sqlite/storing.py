@@ -30,10 +30,7 @@ def store(
         replay = _replay(transaction, idempotency)
         if replay is not None:
             return [replay]
-    if len(jobs) == 1:
-        stored = [_store_one(transaction, jobs[0])]
-    else:
-        stored = _store_many(transaction, jobs)
+    stored = [_store_one(transaction, jobs[0])] if len(jobs) == 1 else _store_many(transaction, jobs)
     if idempotency is not None:
         transaction.write(
             "bind_idempotency_key", transaction.ns, idempotency.scope, idempotency.key,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Touched:
-    """Whom a transaction concerns: job types with something ready, jobs with updates, running jobs cancelled."""
+    """Whom a transaction concerns: types with something ready, jobs with updates, cancelled running jobs."""
 
     types: set[str] = field(default_factory=set)
     jobs: set[str] = field(default_factory=set)
