@@ -147,6 +147,7 @@ class NewRecord:
         fresh.last_seq, fresh.trimmed_seq = record.last_seq, record.trimmed_seq
         fresh.attempt, fresh.failures, fresh.losses = record.attempt, record.failures, record.losses
         fresh.errors, fresh.settled = record.errors, record.settled
+        fresh.started_at, fresh.worker_id = record.started_at, record.worker_id
         fresh.operator_settings = record.operator_settings
         fresh.published_settings = record.published_settings
         return fresh
