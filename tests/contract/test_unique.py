@@ -276,13 +276,14 @@ class TestReplace:
         assert await queue.enqueue("email", unique_key="k") == held
 
     async def test_a_job_that_backs_off_keeps_what_it_has_been_through(self, queue):
-        job = await start_job(queue, max_attempts=5, unique_key="k")
+        job = await start_job(queue, worker_id="w", max_attempts=5, unique_key="k")
         await queue.fail(job.id, "boom", lease_token=job.lease_token, retry_in=60)
 
         await queue.enqueue("email", {"n": 2}, max_attempts=5, unique_key="k", on_conflict="replace")
 
         replaced = await get_job(queue, job.id)
         assert (replaced.attempt, replaced.failures, len(replaced.errors)) == (1, 1, 1)
+        assert (replaced.started_at, replaced.worker_id) == (job.started_at, "w")
         assert (await claim_job(queue)).attempt == 2
 
     async def test_updates_go_on_where_they_were(self, queue):

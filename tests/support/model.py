@@ -1,8 +1,8 @@
 """A queue in plain dictionaries, written from the specification alone and for nothing but clarity.
 
-It looks through every job for every question, so that there is no index, heap or cache to be wrong. The property
-tests run the same history on it and on each backend. Times are milliseconds; calls answer with words (``ok``,
-``stale``, an error's name), tokens are numbers of its own.
+It looks through every job for every question, so that there is no index, heap or cache to be wrong. The
+property tests run the same history on it and on each backend. Times are milliseconds; calls answer with words
+(``ok``, ``stale``, an error's name), tokens are numbers of its own.
 """
 
 from __future__ import annotations
