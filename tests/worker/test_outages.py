@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,8 +18,10 @@ WITHIN = 15.0
 
 
 @pytest.fixture
-def failing(make_queue) -> FailingBackend:
-    return FailingBackend(make_queue(clock=SystemClock()).backend)
+async def failing(make_queue) -> AsyncIterator[FailingBackend]:
+    backend = FailingBackend(make_queue(clock=SystemClock()).backend)
+    yield backend
+    await backend.inner.close()
 
 
 async def test_a_worker_that_starts_before_its_backend_waits_for_it(failing, start):
