@@ -1,0 +1,142 @@
+"""A queue in a store that the command opens itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jdobb_async_queue import (
+    Broadcaster,
+    Job,
+    JobNotFound,
+    JobPage,
+    JobQueue,
+    JobStatus,
+    JobUpdate,
+    NewJob,
+    Outcome,
+)
+from jdobb_service.cli.clients.base import Client, JobFilter
+from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.settings import Settings, load_settings
+
+
+class BackendClient(Client):
+    """Calls the library."""
+
+    def __init__(self, backend_url: str | None, namespace: str | None) -> None:
+        self._queue = open_queue(shared_settings(backend_url=backend_url, namespace=namespace))
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        await self._queue.close()
+
+    async def enqueue(self, job: NewJob) -> Job:
+        """Store a new job; return it, or the existing one that it met."""
+        with _arguments():
+            return (await self._queue.submit(job)).job
+
+    async def get(self, job_id: str) -> Job:
+        """Return a job."""
+        job = await self._queue.get(job_id)
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
+
+    async def wait(self, job_id: str, timeout: float | None) -> Job:
+        """Return the job when it is terminal, after ``timeout`` seconds at most."""
+        with _arguments():
+            return await self._queue.wait(job_id, timeout)
+
+    async def updates(self, job_id: str) -> AsyncIterator[JobUpdate]:
+        """Yield the job's present state and then each update, up to the terminal one."""
+        broadcaster = Broadcaster(self._queue)
+        state = await broadcaster.snapshot(job_id)
+        yield state
+        if not state.is_terminal:
+            async for update in broadcaster.subscribe(job_id, after=state.seq):
+                yield update
+
+    async def list_jobs(self, wanted: JobFilter) -> JobPage:
+        """Return a page of jobs."""
+        with _arguments():
+            return await self._queue.list_jobs(
+                wanted.statuses or None,
+                wanted.job_types or None,
+                wanted.created_after,
+                wanted.created_before,
+                wanted.metadata,
+                wanted.limit,
+                wanted.cursor,
+            )
+
+    async def cancel(self, job_id: str, reason: str | None) -> Job:
+        """Cancel a job; one that is cancelled already stays so."""
+        with _arguments():
+            outcome, job = await self._queue.try_cancel(job_id, reason)
+        if job is None:
+            raise JobNotFound(job_id)
+        if outcome is not Outcome.OK and job.status is not JobStatus.CANCELLED:
+            _refuse(job, "cannot be cancelled any more")
+        return job
+
+    async def retry(self, job_id: str) -> Job:
+        """Make a failed or cancelled job ready again."""
+        outcome, job = await self._queue.try_retry(job_id)
+        if job is None:
+            raise JobNotFound(job_id)
+        if outcome is Outcome.CONFLICT:
+            _refuse(job, f"another live job holds its unique key {job.unique_key!r}")
+        if outcome is not Outcome.OK:
+            _refuse(job, "only a failed or cancelled job can be retried")
+        return job
+
+
+def shared_settings(**arguments: Any) -> Settings:
+    """Return the settings of a process that shares its store with others."""
+    settings = load_settings(**arguments)
+    if settings.backend_url.startswith("memory:") or ":memory:" in settings.backend_url:
+        message = (
+            f"{settings.backend_url} lives inside one process only: name a store that others can open "
+            "(--backend-url), or a running service (--url)"
+        )
+        raise Refusal(ExitCode.USAGE, message)
+    return settings
+
+
+def open_queue(settings: Settings) -> JobQueue:
+    """Return the queue that the settings describe; it connects at first use."""
+    with _arguments():
+        return JobQueue.from_url(
+            settings.backend_url,
+            namespace=settings.namespace,
+            default_ttl=settings.default_ttl,
+            lease=settings.lease,
+            retention=settings.retention,
+            max_payload_bytes=settings.max_payload_bytes,
+            max_pending=settings.max_pending,
+        )
+
+
+def shown_url(url: str) -> str:
+    """Return a store's URL with the whole path and without credentials."""
+    scheme, separator, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and not rest.startswith("//"):
+        return f"sqlite:///{Path(rest[1:]).absolute()}"
+    _, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}***@{host}" if at else url
+
+
+@contextmanager
+def _arguments() -> Iterator[None]:
+    """Turn what the library says about its arguments into a refusal of the command's."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise Refusal(ExitCode.USAGE, str(error)) from error
+
+
+def _refuse(job: Job, why: str) -> NoReturn:
+    raise Refusal(ExitCode.CONFLICT, f"job {job.id} is {job.status.value}: {why}")

@@ -1,0 +1,76 @@
+"""What commands ask of a queue, wherever it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from jdobb_async_queue import Job, JobPage, JobUpdate, NewJob
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs to list, and which page."""
+
+    statuses: Sequence[str] = ()
+    job_types: Sequence[str] = ()
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    limit: int = 50
+    cursor: str | None = None
+
+
+class Client(ABC):
+    """A queue as commands see it; an async context manager.
+
+    Errors are the library's (``JobNotFound``, ``JobConflict``, ``BackendUnavailable`` …), ``TimeoutError``,
+    or a ``Refusal``.
+    """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of the connection."""
+
+    @abstractmethod
+    async def enqueue(self, job: NewJob) -> Job:
+        """Store a new job; return it, or the existing one that it met."""
+
+    @abstractmethod
+    async def get(self, job_id: str) -> Job:
+        """Return a job."""
+
+    @abstractmethod
+    async def wait(self, job_id: str, timeout: float | None) -> Job:
+        """Return the job when it is terminal, after ``timeout`` seconds at most."""
+
+    @abstractmethod
+    def updates(self, job_id: str) -> AsyncIterator[JobUpdate]:
+        """Yield the job's present state and then each update, up to the terminal one."""
+
+    @abstractmethod
+    async def list_jobs(self, wanted: JobFilter) -> JobPage:
+        """Return a page of jobs."""
+
+    @abstractmethod
+    async def cancel(self, job_id: str, reason: str | None) -> Job:
+        """Cancel a job; one that is cancelled already stays so."""
+
+    @abstractmethod
+    async def retry(self, job_id: str) -> Job:
+        """Make a failed or cancelled job ready again."""

@@ -1,0 +1,69 @@
+"""Jobs as the command prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from jdobb_service.cli.output import fields, first_line, table
+
+if TYPE_CHECKING:
+    from jdobb_async_queue import Job
+
+_LEASE = {"lease_token", "lease_expires_at"}
+
+
+def job_document(job: Job) -> dict[str, Any]:
+    """Return a job as JSON, with the names that the service uses."""
+    return job.model_dump(mode="json", exclude=_LEASE)
+
+
+def print_job(job: Job) -> None:
+    """Print what people want to know of a job."""
+    fields(
+        [
+            ("id", job.id),
+            ("job type", job.job_type),
+            ("status", job.status.value),
+            ("priority", job.priority.value),
+            ("progress", f"{job.progress:.0%}"),
+            ("message", job.message),
+            ("error", job.error),
+            ("results", job.results),
+            ("data", job.data),
+            ("metadata", job.metadata or None),
+            ("attempts", f"{job.attempt} started, {job.failures} failed of {job.max_attempts}"),
+            ("unique key", job.unique_key),
+            ("created at", job.created_at),
+            ("run at", job.run_at if job.run_at > job.created_at else None),
+            ("started at", job.started_at),
+            ("completed at", job.completed_at),
+        ]
+    )
+
+
+def print_jobs(jobs: Iterable[Job]) -> None:
+    """Print a list of jobs, one on a line."""
+    now = datetime.now(UTC)
+    table(
+        ("ID", "TYPE", "STATUS", "PROGRESS", "CREATED", "MESSAGE"),
+        (
+            (
+                job.id,
+                job.job_type,
+                job.status.value,
+                f"{job.progress:.0%}",
+                f"{_span((now - job.created_at).total_seconds())} ago",
+                first_line(job.error or job.message),
+            )
+            for job in jobs
+        ),
+    )
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

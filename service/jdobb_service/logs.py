@@ -1,0 +1,61 @@
+"""Logging: structured events of the service, and the library's and server's own lines in the same form."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from pydantic_core import to_json
+from structlog.typing import Processor
+
+from jdobb_service.settings import Settings
+
+_QUIET = {"uvicorn.error": logging.WARNING, "sse_starlette": logging.INFO, "asyncio": logging.WARNING}
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send everything that is logged to standard error, as the settings say."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    ]
+    rendering = _console() if console else _json()
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    handler.terminator = ""
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(max(level, least))
+
+
+def _json() -> Sequence[Processor]:
+    return (structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_dump), _line)
+
+
+def _console() -> Sequence[Processor]:
+    return (structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()), _line)
+
+
+def _dump(value: Any, **_options: Any) -> str:
+    return to_json(value, fallback=repr, inf_nan_mode="strings").decode()
+
+
+def _line(_logger: Any, _method: str, event: Any) -> str:
+    return f"{event}\n"

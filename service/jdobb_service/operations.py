@@ -1,0 +1,253 @@
+"""Operations: an endpoint together with its scope and its place in the OpenAPI document.
+
+FastAPI writes the document from them; requests go straight to the endpoint, which takes a ``Call`` and
+returns the response. What an operation says of itself stands beside it, and once: the scope in the document
+is the scope that is checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from jdobb_async_queue import JobQueue
+from jdobb_service.problems import CATALOGUE, MEDIA_TYPE, Problem
+from jdobb_service.security import ANYBODY, Caller
+from jdobb_service.state import ServiceState
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+SCHEMAS = "#/components/schemas/"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, by whom, and the application that serves it.
+
+    ``headers`` has each name once; the values of a repeated one are joined by a comma and a space.
+    """
+
+    scope: Scope
+    receive: Receive
+    state: ServiceState
+    caller: Caller
+    headers: dict[bytes, bytes]
+
+    @property
+    def queue(self) -> JobQueue:
+        """Return the application's queue."""
+        return self.state.queue
+
+    @property
+    def request_id(self) -> str:
+        """Return the id that the response and the log carry."""
+        request_id: str = self.scope["state"]["request_id"]
+        return request_id
+
+    @property
+    def query(self) -> QueryParams:
+        """Return the query parameters."""
+        return QueryParams(self.scope["query_string"])
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header, by its name in lower case."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def job_id(self) -> str:
+        """Return the job id in the path. Raises ``Problem`` when no job can have it."""
+        job_id: str = self.scope["path_params"]["id"]
+        if _ID.fullmatch(job_id) is None:
+            raise Problem("job-not-found")
+        return job_id
+
+    def path(self, path: str) -> str:
+        """Return the absolute path under which the client reaches ``path``."""
+        root: str = self.scope.get("root_path", "")
+        return root.rstrip("/") + path
+
+
+class Endpoint(Protocol):
+    """What answers the calls of one operation."""
+
+    __name__: str
+
+    def __call__(self, call: Call, /) -> Awaitable[Response]:
+        """Return the response to a call, or raise a ``Problem``."""
+
+
+E = TypeVar("E", bound=Endpoint)
+
+
+class Resource:
+    """The operations of one resource: what serves them, and what documents them."""
+
+    def __init__(self, tag: str) -> None:
+        self.routes: list[Route] = []
+        self.documented = APIRouter(tags=[tag])
+
+
+class Serve:
+    """Serves one operation: who calls, may they, then the endpoint."""
+
+    def __init__(self, endpoint: Endpoint, scope: str | None) -> None:
+        self._endpoint, self._scope = endpoint, scope
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        service: ServiceState = scope["app"].state.service
+        known = scope["state"]
+        headers: dict[bytes, bytes] = known["headers"]
+        caller = ANYBODY
+        if self._scope is not None:
+            caller = service.guard.admit(headers.get(b"authorization"), scope.get("server"), self._scope)
+            known["caller"] = caller.id
+        response = await self._endpoint(Call(scope, receive, service, caller, headers))
+        await response(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A response other than a problem, for the document."""
+
+    status: int
+    description: str
+    model: Any = None
+    headers: tuple[str, ...] = ()
+    content: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a request body holds, for the document."""
+
+    model: type[BaseModel]
+    required: bool = True
+    examples: dict[str, Any] = field(default_factory=dict)
+
+
+def operation(
+    resource: Resource,
+    method: str,
+    path: str,
+    *,
+    scope: str | None,
+    success: Iterable[Success],
+    problems: Iterable[str] = (),
+    parameters: Iterable[dict[str, Any]] = (),
+    body: Body | None = None,
+) -> Callable[[E], E]:
+    """Register the decorated endpoint; ``scope`` None is open to everybody.
+
+    The first ``success`` is the usual one; the docstring's first line is the summary.
+    """
+    first, *others = success
+    codes = [*problems, "internal", *(("unauthenticated", "insufficient-scope") if scope else ())]
+    extra: dict[str, Any] = {"parameters": [*_path_parameters(path), *parameters]}
+    if scope:
+        extra["security"] = [{"apiKey": [scope]}]
+        codes += ["backend-unavailable", "draining"]
+    if body is not None:
+        codes += ["malformed-json", "payload-too-large", "unsupported-media-type", "validation"]
+        extra["requestBody"] = _request_body(body)
+
+    def register(endpoint: E) -> E:
+        summary, _, description = (endpoint.__doc__ or "").partition("\n")
+
+        resource.routes.append(Route(path, Serve(endpoint, scope), methods=[method]))
+        resource.documented.add_api_route(
+            path,
+            _documented,
+            methods=[method],
+            operation_id=endpoint.__name__,
+            summary=summary.rstrip("."),
+            description="\n".join(line.strip() for line in description.strip().splitlines()),
+            status_code=first.status,
+            response_model=first.model,
+            response_description=first.description,
+            responses={
+                first.status: _response(first),
+                **{other.status: _response(other) for other in others},
+                **_problem_responses(codes),
+            },
+            openapi_extra=extra,
+        )
+        return endpoint
+
+    return register
+
+
+def _documented() -> None:
+    """Stand for an operation in the document."""
+
+
+def query(name: str, schema: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:
+    """Return a query parameter of the document."""
+    return {"name": name, "in": "query", "schema": schema, "description": description, **more}
+
+
+def header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    """Return a header parameter of the document."""
+    return {"name": name, "in": "header", "schema": schema, "description": description}
+
+
+HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Location": ("Path of the job.", {"type": "string"}),
+    "ETag": ("Version of the job, for If-None-Match.", {"type": "string"}),
+    "Retry-After": ("Seconds after which asking again makes sense.", {"type": "integer"}),
+    "Link": ('The next page, as `rel="next"`.', {"type": "string"}),
+    "Preference-Applied": ("The wait that was granted.", {"type": "string"}),
+    "Idempotent-Replayed": ("`true` when the key was known.", {"type": "string"}),
+}
+
+
+def _response(success: Success) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": success.description}
+    if success.model is not None:
+        described["model"] = success.model
+    if success.content is not None:
+        described["content"] = success.content
+    if success.headers:
+        described["headers"] = {name: _header(name) for name in success.headers}
+    return described
+
+
+def _header(name: str) -> dict[str, Any]:
+    description, schema = HEADERS[name]
+    return {"description": description, "schema": schema}
+
+
+def _problem_responses(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
+    by_status: dict[int, list[str]] = {}
+    for code in dict.fromkeys(codes):
+        by_status.setdefault(CATALOGUE[code].status, []).append(code)
+    return {
+        status: {
+            "description": "\n".join(f"- `{code}`: {CATALOGUE[code].when}" for code in found),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": SCHEMAS + "Problem"}}},
+            **({"headers": {"Retry-After": _header("Retry-After")}} if status in {429, 503} else {}),
+        }
+        for status, found in sorted(by_status.items())
+    }
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    if "{id}" not in path:
+        return []
+    schema = {"type": "string", "pattern": f"^{_ID.pattern}$"}
+    return [{"name": "id", "in": "path", "required": True, "schema": schema, "description": "The job's id."}]
+
+
+def _request_body(body: Body) -> dict[str, Any]:
+    media: dict[str, Any] = {"schema": {"$ref": SCHEMAS + body.model.__name__}}
+    if body.examples:
+        media["examples"] = body.examples
+    return {"required": body.required, "content": {"application/json": media}}

@@ -1,0 +1,147 @@
+"""HTTP/1.1 with deadlines and limits, which uvicorn leaves to a proxy.
+
+A client that never finishes a request is cut, and headers have a bound; both would otherwise hold memory and
+sockets for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from enum import Enum
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from jdobb_service.problems import CATALOGUE, MEDIA_TYPE, Problem
+from jdobb_service.sse import ABORT
+
+HEADERS_WITHIN = 10.0
+"""Seconds from connecting, or from the first byte of a further request, to the end of its headers."""
+BODY_WITHIN = 10.0
+"""Seconds for a body, plus the time that it takes at ``SLOWEST`` bytes a second."""
+SLOWEST = 16_384
+MAX_HEADER_BYTES = 32_768
+MAX_HEADERS = 100
+MAX_URL_BYTES = 8192
+
+
+class _Phase(Enum):
+    HEADERS, BODY, IDLE = range(3)
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """uvicorn's parser-based protocol that also watches the clock and the size of headers."""
+
+    max_body = 2**20
+    """The largest body that is read to its end; it bounds the time for one of undeclared length."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Begin a connection; its first request must come soon."""
+        super().connection_made(transport)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._served = False
+        self._begin_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a connection."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; those of a header that never ends are counted here, the parser keeps them back."""
+        if self._phase is _Phase.IDLE:
+            self._begin_headers()
+        if self._phase is _Phase.HEADERS:
+            if self._unparsed > 2 * MAX_HEADER_BYTES:
+                self._refuse("headers-too-large")
+                return
+            self._unparsed += len(data)
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        cast("dict[str, Any]", self.scope)[ABORT] = self.transport.abort
+        if self._phase is not _Phase.HEADERS:
+            self._begin_headers()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the URL."""
+        super().on_url(url)
+        if len(self.url) > MAX_URL_BYTES:
+            self._stop("uri-too-long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
+            self._stop("headers-too-large")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application; its body must come at a fair pace."""
+        self._phase, self._served = _Phase.BODY, True
+        self._arm(BODY_WITHIN + self._declared() / SLOWEST)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._phase = _Phase.IDLE
+        self._disarm()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, or what was refused while it was parsed."""
+        del msg
+        self._refuse(self._refused or "malformed-request")
+
+    def _begin_headers(self) -> None:
+        self._phase, self._unparsed, self._header_bytes = _Phase.HEADERS, 0, 0
+        self._refused: str | None = None
+        self._arm(HEADERS_WITHIN)
+
+    def _declared(self) -> int:
+        for name, value in self.headers:
+            if name == b"content-length" and value.isdigit():
+                return min(int(value[:15]), self.max_body)
+        return self.max_body if any(name == b"transfer-encoding" for name, _ in self.headers) else 0
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._deadline = self.loop.call_later(seconds, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        """Cut a client whose request does not arrive."""
+        answering = self._served and not self.cycle.response_complete
+        if answering:
+            self.transport.abort()
+        elif self._unparsed:
+            self._refuse("request-timeout")
+        else:
+            self.transport.close()
+
+    def _stop(self, code: str) -> None:
+        """Make the parser give up; it then asks for the answer."""
+        self._refused = code
+        raise ValueError(code)
+
+    def _refuse(self, code: str) -> None:
+        """Answer with a problem and close; nothing else is read from this connection."""
+        self._disarm()
+        if self.transport.is_closing():
+            return
+        body = Problem(code).body(secrets.token_hex(12))
+        head: list[Any] = [
+            STATUS_LINE[CATALOGUE[code].status],
+            b"content-type: %s\r\n" % MEDIA_TYPE.encode(),
+            b"content-length: %d\r\n" % len(body),
+            b"cache-control: no-store\r\nconnection: close\r\n\r\n",
+        ]
+        self.transport.write(b"".join([*head, body]))
+        self.transport.close()

@@ -1,0 +1,85 @@
+"""Whether the process lives, and whether it should be sent requests."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.responses import Response
+
+from jdobb_async_queue import JobQueueError
+from jdobb_service.answers import json_response
+from jdobb_service.operations import Call, Resource, Success, operation
+from jdobb_service.problems import Problem
+from jdobb_service.schemas.health import BackendState, Liveness, Readiness, WorkerState
+from jdobb_service.state import ServiceState
+
+resource = Resource("health")
+
+_PATIENCE = 2.0
+_DURABILITY = {
+    "memory": "nothing: jobs live in this process",
+    "sqlite": "a killed process and a power cut",
+    "redis": "what the Redis server is configured for",
+}
+
+
+@operation(
+    resource, "GET", "/livez", scope=None, success=[Success(200, "The process answers requests.", Liveness)]
+)
+async def livez(_call: Call) -> Response:
+    """Tell whether the process lives."""
+    return json_response(Liveness())
+
+
+@operation(
+    resource,
+    "GET",
+    "/readyz",
+    scope=None,
+    success=[Success(200, "Send requests.", Readiness)],
+    problems=["starting", "draining", "backend-unavailable", "worker-down"],
+)
+async def readyz(call: Call) -> Response:
+    """Tell whether the service is ready: backend, worker, not shutting down.
+
+    A problem carries `backend` and `worker` too.
+    """
+    state = call.state
+    reachable = await _is_reachable(state)
+    name = call.queue.backend.name
+    durability = _DURABILITY.get(name, "what the backend promises")
+    ready = Readiness(
+        backend=BackendState(name=name, reachable=reachable, durability=durability),
+        worker=_worker_state(state),
+    )
+    trouble = _trouble(state, ready)
+    if trouble is not None:
+        members = ready.model_dump(include={"backend", "worker"})
+        raise Problem(trouble, headers={"retry-after": "1"}, members=members)
+    return json_response(ready)
+
+
+def _trouble(state: ServiceState, ready: Readiness) -> str | None:
+    if state.closing.is_set:
+        return "draining"
+    if not state.started:
+        return "starting"
+    if not ready.backend.reachable:
+        return "backend-unavailable"
+    return "worker-down" if ready.worker.enabled and not ready.worker.running else None
+
+
+def _worker_state(state: ServiceState) -> WorkerState:
+    supervisor = state.supervisor
+    if supervisor is None:
+        return WorkerState(enabled=False, running=False, restarts=0)
+    return WorkerState(enabled=True, running=supervisor.running, restarts=supervisor.restarts)
+
+
+async def _is_reachable(state: ServiceState) -> bool:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await state.queue.counts()
+    except (TimeoutError, JobQueueError):
+        return False
+    return True

@@ -1,0 +1,217 @@
+"""Jobs: put in, look at, cancel, retry."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+from starlette.responses import Response
+
+from jdobb_async_queue import (
+    Idempotency,
+    InvalidCursor,
+    Job,
+    JobPriority,
+    JobStatus,
+    NewJob,
+    Outcome,
+    PayloadTooLarge,
+    RetryPolicy,
+    Submission,
+)
+from jdobb_service.answers import is_known, job_response, validators
+from jdobb_service.body import read_json
+from jdobb_service.idempotency import idempotency_of
+from jdobb_service.operations import Body, Call, Resource, Success, header, operation, query
+from jdobb_service.problems import Problem, invalid, pointer
+from jdobb_service.schemas import jobs as wire
+from jdobb_service.strict_json import check_values, checked
+from jdobb_service.waiting import applied, later, wanted_wait
+
+resource = Resource("jobs")
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_PREFER = header(
+    "Prefer", {"type": "string"}, "`wait=N`: answer when the job is terminal, at the latest after N (≤ 30) s."
+)
+_WAIT = query("wait", {"type": "number", "minimum": 0}, "The same as `Prefer: wait=N`.")
+_SHOWN = ("ETag", "Retry-After")
+
+
+@operation(
+    resource,
+    "POST",
+    "/jobs",
+    scope="enqueue",
+    body=Body(wire.NewJob),
+    parameters=[
+        header(
+            "Idempotency-Key",
+            {"type": "string", "maxLength": 257},
+            "Repeating the request with the same key and body within 24 h gives the same job.",
+        ),
+        _PREFER,
+    ],
+    success=[
+        Success(
+            201,
+            "The job is stored, or a request with this key had stored it.",
+            wire.Job,
+            ("Location", *_SHOWN, "Preference-Applied", "Idempotent-Replayed"),
+        ),
+        Success(200, "An existing job with this id or unique key.", wire.Job, ("Location", *_SHOWN)),
+    ],
+    problems=[
+        "invalid-idempotency-key",
+        "job-exists",
+        "duplicate-job",
+        "job-gone",
+        "unknown-job-type",
+        "idempotency-key-reused",
+        "queue-full",
+    ],
+)
+async def submit_job(call: Call) -> Response:
+    """Enqueue a job."""
+    value = await read_json(call)
+    body = checked(wire.NewJob, value)
+    if not call.caller.covers(body.job_type):
+        raise Problem("insufficient-scope", "The API key is not for this job type.")
+    idempotency = idempotency_of(call, "POST /jobs", value)
+    await call.state.job_types.check(body.job_type, body.data)
+    submission = await _submit(call, body, idempotency)
+    job, headers = submission.job, {"location": call.path(f"/jobs/{submission.job.id}")}
+    if submission.replayed:
+        headers["idempotent-replayed"] = "true"
+    seconds = wanted_wait(call)
+    if seconds is not None and call.caller.may("read"):
+        job = await later(call, job, seconds)
+        headers |= applied(seconds)
+    is_new = submission.created or submission.replayed
+    return job_response(call, job, status=201 if is_new else 200, headers=headers)
+
+
+@operation(
+    resource,
+    "GET",
+    "/jobs/{id}",
+    scope="read",
+    parameters=[
+        header(
+            "If-None-Match",
+            {"type": "string"},
+            "The ETag that is known already; waiting then ends when it has changed.",
+        ),
+        _PREFER,
+        _WAIT,
+    ],
+    success=[
+        Success(200, "The job.", wire.Job, (*_SHOWN, "Preference-Applied")),
+        Success(304, "The job is as it was.", None, _SHOWN),
+    ],
+    problems=["job-not-found", "validation"],
+)
+async def get_job(call: Call) -> Response:
+    """Look at a job, or wait for it."""
+    job = await visible_job(call)
+    known = call.header(b"if-none-match")
+    seconds = wanted_wait(call)
+    headers = {}
+    if seconds is not None:
+        is_same = is_known(job, known)
+        if not job.status.is_terminal and (known is None or is_same):
+            job = await later(call, job, seconds, changed=is_same)
+        headers = applied(seconds)
+    if is_known(job, known):
+        return Response(status_code=304, headers=validators(job) | headers)
+    return job_response(call, job, headers=headers)
+
+
+@operation(
+    resource,
+    "POST",
+    "/jobs/{id}/cancel",
+    scope="cancel",
+    body=Body(wire.Cancellation, required=False),
+    success=[Success(200, "The job is cancelled, now or before.", wire.Job, ("ETag",))],
+    problems=["job-not-found", "job-terminal"],
+)
+async def cancel_job(call: Call) -> Response:
+    """Cancel a pending or processing job.
+
+    Its status is `cancelled` when this answers; a running handler is told within a second.
+    """
+    body = checked(wire.Cancellation, await read_json(call, optional=True))
+    if call.caller.limited:
+        await visible_job(call)
+    outcome, job = await call.queue.try_cancel(call.job_id(), body.reason)
+    if job is None:
+        raise Problem("job-not-found")
+    if outcome is not Outcome.OK and job.status is not JobStatus.CANCELLED:
+        raise Problem("job-terminal")
+    return job_response(call, job)
+
+
+@operation(
+    resource,
+    "POST",
+    "/jobs/{id}/retry",
+    scope="enqueue",
+    success=[Success(200, "The job is ready again.", wire.Job, _SHOWN)],
+    problems=["job-not-found", "invalid-transition", "duplicate-job"],
+)
+async def retry_job(call: Call) -> Response:
+    """Make a failed or cancelled job ready now, as if it had never run."""
+    if call.caller.limited:
+        await visible_job(call)
+    outcome, job = await call.queue.try_retry(call.job_id())
+    if job is None:
+        raise Problem("job-not-found")
+    if outcome is Outcome.CONFLICT:
+        raise Problem("duplicate-job")
+    if outcome is not Outcome.OK:
+        raise Problem("invalid-transition")
+    return job_response(call, job)
+
+
+async def visible_job(call: Call) -> Job:
+    """Return the job in the path. Raises ``Problem`` when there is none that the caller may see."""
+    job = await call.queue.get(call.job_id())
+    if job is None or not call.caller.covers(job.job_type):
+        raise Problem("job-not-found")
+    return job
+
+
+async def _submit(call: Call, body: wire.NewJob, idempotency: Idempotency | None) -> Submission:
+    try:
+        return await call.queue.submit(_new_job(call, body), idempotency=idempotency)
+    except (PayloadTooLarge, InvalidCursor):
+        raise
+    except (ValueError, TypeError) as error:
+        _explain(body, error)
+
+
+def _new_job(call: Call, body: wire.NewJob) -> NewJob:
+    fields: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
+    fields["job_id"] = fields.pop("id", None)
+    fields["priority"] = JobPriority(body.priority)
+    if body.retry is not None:
+        named = body.retry.model_fields_set
+        fields["retry"] = RetryPolicy(**{name: getattr(body.retry, name) for name in named})
+    traceparent = call.header(b"traceparent") or ""
+    return NewJob(
+        **fields,
+        request_id=call.request_id,
+        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
+    )
+
+
+def _explain(body: wire.NewJob, error: Exception) -> NoReturn:
+    """Raise the 422 of what the library refused: it names the field, never the value."""
+    check_values(body.data, "data")
+    check_values(body.metadata, "metadata")
+    message = str(error).partition(", got ")[0]
+    field, _, rest = message.partition(" ")
+    if field in wire.NewJob.model_fields:
+        raise invalid(pointer(field), rest) from None
+    raise invalid("#", "not acceptable") from error

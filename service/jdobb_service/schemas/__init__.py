@@ -1,0 +1,1 @@
+"""Wire models: what requests and responses look like, one module per resource."""

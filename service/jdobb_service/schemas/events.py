@@ -1,0 +1,23 @@
+"""What an event stream carries."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from jdobb_async_queue import JobStatus
+
+
+class StreamEnd(BaseModel):
+    """Data of the ``end`` event: nothing can follow."""
+
+    job_id: str
+    seq: int = Field(description="Of the last update; also the id of the event.")
+    status: JobStatus | None = Field(description="The job's final status; null when the job was removed.")
+
+
+class ServerShutdown(BaseModel):
+    """Data of the ``server.shutdown`` event: connect again, another instance goes on."""
+
+    reason: Literal["shutdown"] = "shutdown"

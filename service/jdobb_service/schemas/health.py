@@ -1,0 +1,37 @@
+"""The service's own state on the wire."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class Liveness(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class BackendState(BaseModel):
+    """The store of the jobs."""
+
+    name: str = Field(description="`memory`, `sqlite`, `redis` or the name of a backend of your own.")
+    reachable: bool
+    durability: str = Field(description="What an acknowledged job survives.")
+
+
+class WorkerState(BaseModel):
+    """The worker inside this process."""
+
+    enabled: bool
+    running: bool
+    restarts: int = Field(description="How often its loop ended by an error and was started again.")
+
+
+class Readiness(BaseModel):
+    """This instance should be sent requests."""
+
+    status: Literal["ready"] = "ready"
+    backend: BackendState
+    worker: WorkerState

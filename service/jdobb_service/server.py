@@ -1,0 +1,160 @@
+"""Serving an application from the command line: the socket, the signals, the end within its time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from jdobb_async_queue import JobQueueError, JobRouter
+from jdobb_service.app import create_app
+from jdobb_service.edge import BODY_MARGIN
+from jdobb_service.listening import CannotServe, check_exposure, listen, url_of
+from jdobb_service.logs import configure_logging
+from jdobb_service.protocol import GuardedHttp
+from jdobb_service.settings import InvalidSettings, Settings
+from jdobb_service.state import ServiceState
+
+OK, FAILED, USAGE = 0, 1, 2
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_FAREWELL = 3
+_KEEP_ALIVE = 30
+_LAST_RESORT = 4.5
+"""Seconds after the grace at which the process ends whatever still holds it (blocked threads, say)."""
+
+log = structlog.get_logger("jdobb_service.server")
+
+
+def serve(settings: Settings, routers: Sequence[JobRouter] = ()) -> int:
+    """Serve until SIGTERM or SIGINT, and return the exit code: 0, 1 failed to start, 2 refused to.
+
+    From the signal on it takes ``shutdown_grace`` seconds and at most five more.
+    """
+    configure_logging(settings)
+    try:
+        check_exposure(settings)
+        app = create_app(settings, routers)
+    except (CannotServe, InvalidSettings, ModuleNotFoundError, ValueError) as error:
+        return _refuse(error, USAGE)
+    try:
+        listener = listen(settings)
+    except CannotServe as error:
+        return _refuse(error, FAILED)
+    job_types = [job_type for router in routers for job_type in router.handlers]
+    server = Server(app, settings, listener, example=next(iter(job_types), "echo"))
+    server.run(sockets=[listener])
+    return server.exit_code
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server that tells the application at once when it is to close, and keeps the time."""
+
+    def __init__(
+        self, app: FastAPI, settings: Settings, listener: socket.socket, *, example: str = "echo"
+    ) -> None:
+        protocol = type("Http", (GuardedHttp,), {"max_body": settings.max_payload_bytes + BODY_MARGIN})
+        config = uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_FAREWELL,
+        )
+        super().__init__(config)
+        self._state: ServiceState = app.state.service
+        self._settings, self._listener, self._example = settings, listener, example
+        self.exit_code = OK
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the queue, start the application, and say where it is."""
+        try:
+            await self._state.open()
+        except (JobQueueError, OSError, ValueError) as error:
+            self.exit_code = _refuse(error, FAILED)
+            self.should_exit = True
+            return
+        await super().startup(sockets)
+        print(banner(self._settings, url_of(self._listener), self._example), flush=True)  # noqa: T201 - for the person who started it
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let streams, waits and the worker end, then connections, then the application."""
+        self._state.closing.set()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to close; a second signal hurries."""
+        del sig, frame
+        if self.should_exit:
+            self.force_exit = True
+            return
+        self.should_exit = True
+        last = threading.Timer(self._settings.shutdown_grace + _LAST_RESORT, _end_anyhow)
+        last.daemon = True
+        last.start()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals, and leave the exit code to ``serve`` instead of dying of them."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before: dict[signal.Signals, Any] = {
+            number: signal.signal(number, self.handle_exit) for number in _SIGNALS
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def banner(settings: Settings, url: str, job_type: str) -> str:
+    """Return what a person at the terminal wants to know first."""
+    body = json.dumps({"job_type": job_type, "data": {"text": "hello"}})
+    lines = [
+        f"jdobb serves {url} (docs: {url}/docs)",
+        f"jobs are in {shown_backend(settings.backend_url)}",
+        "try it:",
+        f"  curl {url}/jobs -H 'Content-Type: application/json' -d {shlex.quote(body)}",
+    ]
+    return "\n".join(lines)
+
+
+def shown_backend(url: str) -> str:
+    """Return a backend's URL without its password, and with the absolute path of a file."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and rest != "/:memory:":
+        return str(Path(rest[1:].partition("?")[0]).absolute())
+    if scheme == "memory":
+        return "memory: they are lost when this process ends"
+    credentials, at, host = rest.rpartition("@")
+    return f"{scheme}://***@{host}" if at and credentials else url
+
+
+def _refuse(error: Exception, code: int) -> int:
+    print(f"jdobb: {error}", file=sys.stderr)  # noqa: T201 - the reason, before there is anything to log it to
+    return code
+
+
+def _end_anyhow() -> None:
+    log.error("ended by force: something did not stop in time")
+    sys.stderr.flush()
+    os._exit(FAILED)

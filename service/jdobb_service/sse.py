@@ -1,0 +1,173 @@
+"""Event streams: every update of a job once and in order, also over reconnects, until its end.
+
+The life of a stream::
+
+    connect ── who may ── which job ── last id? ─┬─ none: a snapshot of the job now, its id the latest seq
+                                                 ├─ at or beyond the end: 204, the browser stops
+                                                 └─ n: everything after n (trimmed: a `gap` with a snapshot)
+    then every update as it is published ── terminal: `end`, clean close
+    meanwhile: a comment every 15 s · the client leaves: all is let go · the process closes:
+    `server.shutdown`, clean close · a reader that takes nothing for 30 s: cut
+
+Nothing is queued for a reader. The job's update log is the truth, and a stream is only a place in it: a slow
+reader lags and reads on from there, at the cost of one page of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import cast
+
+import anyio
+import structlog
+from pydantic import BaseModel
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
+
+from jdobb_async_queue import BackendError, JobNotFound, JobUpdate
+from jdobb_service.operations import Call
+from jdobb_service.schemas.events import ServerShutdown, StreamEnd
+
+HEARTBEAT = 15
+SEND_TIMEOUT = 30.0
+MAX_AGE = 3600.0
+"""Seconds after which a stream is closed without an end: the client connects again and goes on."""
+_FAREWELL = 3.0
+_RETRY, _RETRY_JITTER = 2000, 1000
+_RETRY_WHEN_FULL = 30_000
+_ID = re.compile(r"[0-9]{1,16}")
+_MAX_ID = 2**53
+
+ABORT = "jdobb.abort"
+"""Where in the scope the server may put a function that cuts the connection."""
+
+log = structlog.get_logger("jdobb_service.sse")
+
+
+def last_event_id(call: Call) -> int | None:
+    """Return the seq that the client has seen last, None for a new stream.
+
+    The header wins over ``?last_event_id``; one that is no seq counts as none.
+    """
+    given = call.header(b"last-event-id")
+    if given is None:
+        given = call.query.get("last_event_id", "")
+    return int(given) if _ID.fullmatch(given) and int(given) < _MAX_ID else None
+
+
+class JobStream(EventSourceResponse):
+    """The response that streams a job's updates; ``first`` is its state now, ``after`` the last seen seq."""
+
+    def __init__(self, call: Call, first: JobUpdate, after: int | None) -> None:
+        self._slots = call.state.streams
+        super().__init__(
+            _events(call, first, after),
+            ping=HEARTBEAT,
+            sep="\n",
+            ping_message_factory=_heartbeat,
+            send_timeout=SEND_TIMEOUT,
+            shutdown_event=anyio.Event(),
+            shutdown_grace_period=_FAREWELL,
+            headers={"Cache-Control": "no-store, no-transform"},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream, if there is a place for one more; else ask the client to come back later.
+
+        That is not an error status, because a browser never connects again after one.
+        """
+        with self._slots.take() as taken:
+            if not taken:
+                await self.body_iterator.aclose()  # type: ignore[attr-defined]  # an async generator
+                self.body_iterator = _full()
+            try:
+                await super().__call__(scope, receive, send)
+            except SendTimeoutError:
+                log.info("reader took nothing", path=scope["path"][:256], seconds=SEND_TIMEOUT)
+                abort = cast("Callable[[], None] | None", scope.get(ABORT))
+                if abort is not None:
+                    abort()
+
+
+async def _full() -> AsyncIterator[bytes]:
+    yield b": too many streams, come back later\nretry: %d\n\n" % _RETRY_WHEN_FULL
+
+
+async def _events(call: Call, first: JobUpdate, after: int | None) -> AsyncGenerator[bytes, None]:
+    retry = _RETRY + random.randrange(_RETRY_JITTER)  # noqa: S311 - spreads reconnects, hides nothing
+    yield b"retry: %d\n\n" % retry
+    last: JobUpdate | None = None
+    if after is None:
+        last, after = first, first.seq
+        yield _event(first, first.seq)
+    live = _Live(call, first.job_id, after)
+    if last is None or not last.is_terminal:
+        async with contextlib.aclosing(live.updates()) as updates:
+            async for last in updates:
+                yield _event(last, last.seq, b"event: gap\n" if last.gap else b"")
+    if live.ended or (last is not None and last.is_terminal):
+        status = last.status if last is not None and last.is_terminal else None
+        seq = after if last is None else last.seq
+        yield _event(StreamEnd(job_id=first.job_id, seq=seq, status=status), seq, b"event: end\n")
+    elif call.state.closing.is_set:
+        yield _event(ServerShutdown(), None, b"event: server.shutdown\n")
+
+
+class _Live:
+    """A subscription that also ends when the process closes, the stream is old, or the backend is away.
+
+    ``ended`` tells that nothing can follow: the job is terminal, or was removed.
+    """
+
+    def __init__(self, call: Call, job_id: str, after: int) -> None:
+        self._closing, self._job_id = call.state.closing, job_id
+        self._source = aiter(call.state.broadcaster.subscribe(job_id, after=after))
+        self.ended = False
+
+    async def updates(self) -> AsyncGenerator[JobUpdate, None]:
+        """Yield the updates."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + MAX_AGE
+        closing = asyncio.ensure_future(self._closing.wait())
+        coming: asyncio.Future[JobUpdate | None] | None = None
+        try:
+            while True:
+                coming = asyncio.ensure_future(self._next())
+                left = max(0.0, ends - loop.time())
+                await asyncio.wait([coming, closing], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    return
+                update = coming.result()
+                if update is None:
+                    return
+                yield update
+        finally:
+            closing.cancel()
+            if coming is not None and coming.done():
+                await self._source.aclose()  # type: ignore[attr-defined]  # an async generator
+            elif coming is not None:
+                coming.cancel()  # which ends the generator where it waits
+
+    async def _next(self) -> JobUpdate | None:
+        try:
+            return await anext(self._source)
+        except (StopAsyncIteration, JobNotFound):
+            self.ended = True
+        except BackendError as error:
+            log.warning("stream lost its backend", job_id=self._job_id, error=str(error))
+        return None
+
+
+def _event(data: BaseModel, seq: int | None, name: bytes = b"") -> bytes:
+    """Return one event; JSON text holds no line break, so it is one line of data."""
+    place = b"" if seq is None else b"id: %d\n" % seq
+    return b"%s%sdata: %s\n\n" % (place, name, data.__pydantic_serializer__.to_json(data))
+
+
+def _heartbeat() -> ServerSentEvent:
+    return ServerSentEvent(comment="", sep="\n")
