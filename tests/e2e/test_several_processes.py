@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -44,10 +45,16 @@ def eventually(condition: Callable[[], bool], within: float) -> None:
         time.sleep(0.02)
 
 
+def post(client: httpx.Client, number: int) -> str:
+    answer = client.post("/jobs", json={"job_type": "count", "data": {"n": number}})
+    assert answer.status_code == httpx.codes.CREATED
+    return str(answer.json()["id"])
+
+
 def watch(client: httpx.Client, job_id: str, into: dict[str, list[dict]]) -> None:
     with connect_sse(client, "GET", f"/jobs/{job_id}/events") as source:
         for event in source.iter_sse():
-            if event.event == "message":
+            if event.event == "message" and event.data:
                 into.setdefault(job_id, []).append(json.loads(event.data))
 
 
@@ -64,11 +71,8 @@ def test_five_thousand_jobs_run_once_each_and_are_watched_live_from_the_api_proc
         watchers = [threading.Thread(target=watch, args=(client, job_id, seen)) for job_id in delayed]
         for watcher in watchers:
             watcher.start()
-        posted = list(delayed)
-        for _ in range(JOBS - WATCHED):
-            answer = client.post("/jobs", json={"job_type": "count", "data": {"n": len(posted)}})
-            assert answer.status_code == httpx.codes.CREATED
-            posted.append(answer.json()["id"])
+        with ThreadPoolExecutor(8) as posters:
+            posted = delayed + list(posters.map(lambda n: post(client, n), range(JOBS - WATCHED)))
         for watcher in watchers:
             watcher.join(60)
         eventually(lambda: len(starts(environment)) >= JOBS, within=60)
