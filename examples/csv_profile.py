@@ -53,8 +53,9 @@ class CsvProfile:
                 if lines.read >= ends:
                     self._count(batch)
                     batch, ends = [], lines.read + BATCH
-                    yield source.part(lines.read), f"{self._rows:,} rows"
+                    yield source.part(lines.read), f"rows: {self._rows:,}"
             self._count(batch)
+            yield 1.0, f"rows: {self._rows:,}"
 
     def results(self) -> dict[str, Any]:
         """Return the profile."""

@@ -33,7 +33,7 @@ class FileHashes:
         entries: list[Entry] = []
         for entry in self._entries(place):
             entries.append(entry)
-            yield 0.0, f"{len(entries):,} files found"
+            yield 0.0, f"files found: {len(entries):,}"
         total = sum(entry.size for entry in entries)
         for number, entry in enumerate(sorted(entries, key=lambda entry: entry.place.parts), 1):
             for _ in self._hash(entry, _shown(entry.place.relative_to(place))):

@@ -46,8 +46,9 @@ class TextReport:
             while chunk := source.stream.read(CHUNK):
                 read += len(chunk)
                 carry = self._add(carry, self._decoded(decoder, chunk))
-                yield source.part(read), f"{self._words:,} words"
+                yield source.part(read), f"words: {self._words:,}"
             self._count(carry + self._decoded(decoder, b"", final=True))
+            yield 1.0, f"words: {self._words:,}"
 
     def results(self) -> dict[str, Any]:
         """Return the statistics; ``counts_are`` tells whether those of single words are lower bounds only."""

@@ -27,8 +27,8 @@ def make_sparse(path: Path, megabytes: int) -> None:
 @pytest.mark.parametrize(
     ("job_type", "make", "megabytes", "said"),
     [
-        ("csv.profile", make_csv, 5, "rows"),
-        ("text.report", make_csv, 5, "words"),
+        ("csv.profile", make_csv, 5, "rows: 230,000"),
+        ("text.report", make_csv, 5, "words: 690,003"),
         ("files.sha256", make_sparse, 500, "file 1 of 1"),
     ],
 )
@@ -44,7 +44,7 @@ async def test_progress_grows_while_a_file_is_read(
     progress = [update.progress for update in reports]
     assert len([part for part in progress if 0 < part < 1]) >= 2
     assert progress == sorted(progress)
-    assert said in reports[-1].message
+    assert reports[-1].message == said
     assert updates[-1].status == "complete"
 
 
