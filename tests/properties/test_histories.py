@@ -230,9 +230,19 @@ class Histories(RuleBasedStateMachine):
             return [job.id for job in jobs]
 
         self.each(call, [job_id for job_id, _ in claimed])
+        if not claimed:
+            self.check_next_due(types)
         return multiple(
             *(Lease(job_id, token, mine) for (job_id, token), mine in zip(claimed, tokens, strict=True))
         )
+
+    def check_next_due(self, types: list[str] | None) -> None:
+        """Check that who found nothing is told to look again later, and early enough."""
+        latest = self.model.next_due(types)
+        for name, queue in self.queues.items():
+            due = self.run(queue.backend.next_due(types))
+            assert due is None or due > self.clock.now(), name
+            assert latest is None or (due is not None and due <= latest), name
 
     @rule(lease=leases, progress=st.sampled_from([None, 0.2, 0.7]), message=st.sampled_from([None, "x"]))
     def update(self, lease: Lease, progress: float | None, message: str | None) -> None:
@@ -443,7 +453,6 @@ async def everything(queue: JobQueue) -> Any:
         await queue.job_types(),
         await queue.stats_history(),
         await queue.stats_errors(),
-        await queue.backend.next_due(None),
     )
 
 

@@ -259,6 +259,17 @@ class Model:
 
     # -- looking ---------------------------------------------------------------------------------------
 
+    def next_due(self, types: list[str] | None) -> int | None:
+        """Answer with the next instant to claim at, after a claim that found nothing."""
+        due: list[int | None] = [job["lease_ends"] for job in self._of("processing")]
+        for job_type in {"a", "b"} if types is None else types:
+            waiting = [job for job in self._of("pending") if job["type"] == job_type]
+            if self._paused(job_type) and (waiting or types is not None):
+                due.append(self.pauses[job_type])
+            elif not self._paused(job_type):
+                due += [job["run_at"] for job in waiting]
+        return min((at for at in due if at is not None), default=None)
+
     def counts(self) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}
         for job in self.jobs.values():
