@@ -4,8 +4,8 @@ An operation is a plain function of a ``Transaction``. It either changes nothing
 ``JobQueueError`` (its caller's error alone), or it succeeds; any other error rolls the whole batch back, and
 its operations run again one by one, each in a transaction of its own.
 
-aiosqlite brings the thread. Its public ``commit()`` runs whatever was put into ``work`` beforehand, so a batch
-costs one hop to the thread, however many operations it holds.
+aiosqlite brings the thread. Its public ``commit()`` runs whatever was put into ``work`` beforehand, so a
+batch costs one hop to the thread, however many operations it holds.
 """
 
 from __future__ import annotations
@@ -144,17 +144,10 @@ class Writer(Connection):
     def prepare(self, place: Place) -> None:
         """Set the connection up, and create or migrate the database."""
         self._place = place
-        self.execute("PRAGMA busy_timeout=0").fetchall()
-        self.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()
-        if place.path is not None:
-            self._patiently(self._use_wal)
-        for pragma in _WRITER_PRAGMAS:
-            self.execute(f"PRAGMA {pragma}").fetchall()
+        self._patiently(self._set_up)
         self.ns = self._patiently(lambda: migrate(self, place.namespace))
         if place.path is not None:
-            self._checkpointer = sqlite3.connect(place.path, isolation_level=None, timeout=0)
-            self._checkpointer.execute("PRAGMA wal_autocheckpoint=0").fetchall()
-            self._checkpointer.execute("SELECT 1 FROM jobs LIMIT 1").fetchall()
+            self._patiently(self._set_up_checkpoints)
             self._touch_wal()
             self._inodes = Inodes(place.path, f"{place.path}-wal")
 
@@ -266,9 +259,20 @@ class Writer(Connection):
             self.execute(f"PRAGMA synchronous={wanted}")
             self._synchronous = wanted
 
-    def _use_wal(self) -> None:
-        if self.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+    def _set_up(self) -> None:
+        """Set the pragmas; each may find the file locked by somebody who is just creating it."""
+        self.execute("PRAGMA busy_timeout=0").fetchall()
+        self.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()
+        if self._place.path is not None and self.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             self.execute("PRAGMA journal_mode=WAL").fetchall()
+        for pragma in _WRITER_PRAGMAS:
+            self.execute(f"PRAGMA {pragma}").fetchall()
+
+    def _set_up_checkpoints(self) -> None:
+        if self._checkpointer is None:
+            self._checkpointer = sqlite3.connect(self._place.target, isolation_level=None, timeout=0)
+        self._checkpointer.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+        self._checkpointer.execute("SELECT 1 FROM jobs LIMIT 1").fetchall()
 
     def _touch_wal(self) -> None:
         """Write once, so that the log's file exists."""

@@ -1,0 +1,210 @@
+"""Many calls in one transaction: each is answered for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+
+import pytest
+
+from jdobb_async_queue import BackendUnavailable, DuplicateJob, JobExists, NewJob
+from jdobb_async_queue.backends.sqlite.connection import Writer
+from tests.support.jobs import eventually
+
+
+async def test_calls_that_wait_together_share_a_transaction(open_queue, monkeypatch):
+    sizes: list[int] = []
+    run = Writer.run
+    monkeypatch.setattr(Writer, "run", lambda self, calls: sizes.append(len(calls)) or run(self, calls))
+    queue = open_queue()
+    await queue.open()
+    await asyncio.gather(*(queue.enqueue("email", {"n": n}) for n in range(100)))
+
+    assert (await queue.counts())["email"]["pending"] == 100
+    assert len(sizes) < 20
+
+
+async def test_a_refused_call_harms_no_neighbour(open_queue):
+    queue = open_queue()
+    await queue.enqueue("email", {"n": 0}, job_id="taken", unique_key="k")
+
+    calls = [queue.enqueue("email", {"n": n}) for n in range(1, 11)]
+    calls.insert(3, queue.enqueue("email", {"n": 99}, job_id="taken"))
+    calls.insert(7, queue.enqueue("email", unique_key="k", on_conflict="reject"))
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert isinstance(answers[3], JobExists)
+    assert isinstance(answers[7], DuplicateJob)
+    assert len([answer for answer in answers if isinstance(answer, str)]) == 10
+    assert (await queue.counts())["email"]["pending"] == 11
+
+
+async def test_an_operation_that_breaks_takes_nothing_of_its_neighbours_with_it(open_queue):
+    queue = open_queue()
+    await queue.open()
+
+    def broken(transaction):
+        transaction.write("insert_namespace", "half done")
+        raise ZeroDivisionError
+
+    good = [queue.enqueue("email") for _ in range(5)]
+    bad = queue.backend._writes.call(broken)
+    answers = await asyncio.gather(
+        *good, bad, *[queue.enqueue("email") for _ in range(5)], return_exceptions=True
+    )
+
+    assert [type(answer) for answer in answers].count(ZeroDivisionError) == 1
+    assert (await queue.counts())["email"]["pending"] == 10
+    assert await names_of_namespaces(queue) == ["default"]
+
+
+async def names_of_namespaces(queue) -> list[str]:
+    with sqlite3.connect(queue.backend.path) as reader:
+        found = reader.execute("SELECT name FROM namespaces").fetchall()
+    reader.close()
+    return [name for (name,) in found]
+
+
+async def test_a_batch_of_jobs_that_is_refused_leaves_no_counters_behind(open_queue):
+    queue = open_queue()
+    await queue.enqueue("email", job_id="taken", data={"n": 1})
+    jobs = [NewJob(job_type="email"), NewJob(job_type="sms"), NewJob(job_type="email", job_id="taken")]
+    with pytest.raises(JobExists):
+        await queue.enqueue_many(jobs)
+
+    assert await queue.counts() == {"email": {"pending": 1}}
+    assert await recount(queue) == {("email", "pending"): 1}
+
+
+async def recount(queue) -> Counter:
+    with sqlite3.connect(queue.backend.path) as reader:
+        found = reader.execute("SELECT job_type, status, count(*) FROM jobs GROUP BY 1, 2").fetchall()
+    reader.close()
+    return Counter({(job_type, status): n for job_type, status, n in found})
+
+
+async def test_counters_equal_a_recount_after_a_mixed_history(open_queue):
+    queue = open_queue()
+    for n in range(120):
+        await queue.enqueue(("email", "sms", "fax")[n % 3], {"n": n}, max_attempts=1 + n % 2)
+    for n in range(90):
+        job = await queue.claim()
+        match n % 5:
+            case 0:
+                await queue.complete(job.id, lease_token=job.lease_token)
+            case 1:
+                await queue.fail(job.id, "boom", lease_token=job.lease_token)
+            case 2:
+                await queue.cancel(job.id)
+                await queue.retry(job.id)
+            case 3:
+                await queue.complete(job.id)
+                await queue.delete(job.id)
+            case 4:
+                await queue.release(job.id, lease_token=job.lease_token)
+
+    counted = {
+        (job_type, status): n
+        for job_type, found in (await queue.counts()).items()
+        for status, n in found.items()
+    }
+    assert counted == await recount(queue)
+
+
+async def test_a_claim_whose_caller_has_gone_gives_its_job_back(open_queue):
+    queue = open_queue()
+    job_id = await queue.enqueue("email")
+    for _ in range(50):
+        claim = asyncio.ensure_future(queue.claim(["email"]))
+        await asyncio.sleep(0)
+        claim.cancel()
+        await asyncio.wait([claim])
+
+    async def is_back():
+        return (await queue.get(job_id)).status == "pending"
+
+    await eventually(is_back)
+    assert (await queue.claim(["email"])).id == job_id
+
+
+async def test_a_cancelled_caller_harms_no_neighbour(open_queue):
+    queue = open_queue()
+    await queue.open()
+    calls = [asyncio.ensure_future(queue.enqueue("email", {"n": n})) for n in range(50)]
+    await asyncio.sleep(0)
+    for call in calls[::5]:
+        call.cancel()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+
+    acknowledged = [answer for answer in answers if isinstance(answer, str)]
+    assert len(acknowledged) == 40
+    assert None not in await queue.get_many(acknowledged)
+
+
+async def test_a_full_disk_is_told_and_work_goes_on_when_there_is_room_again(open_queue):
+    queue = open_queue()
+    await queue.enqueue("email")
+    writer = queue.backend._connections[0]
+
+    def limit(transaction, pages):
+        return transaction._execute(f"PRAGMA max_page_count={pages}").fetchone()
+
+    assert isinstance(writer, Writer)
+    (pages,) = await queue.backend._writes.call(lambda transaction: limit(transaction, 1))
+    with pytest.raises(BackendUnavailable, match="full"):
+        await queue.enqueue("email", {"text": "x" * 500_000})
+    assert (await queue.counts())["email"]["pending"] == 1
+    assert pages > 1
+    await queue.backend._writes.call(lambda transaction: limit(transaction, 1_000_000))
+
+    await queue.enqueue("email", {"text": "x" * 500_000})
+    assert (await queue.counts())["email"]["pending"] == 2
+
+
+async def test_calls_after_the_backend_was_closed_are_refused(open_queue):
+    queue = open_queue()
+    await queue.enqueue("email")
+    backend = queue.backend
+    await queue.close()
+
+    with pytest.raises(BackendUnavailable, match="not open"):
+        await backend.counts()
+
+
+async def test_closing_finishes_what_was_called(open_queue):
+    queue = open_queue()
+    await queue.open()
+    calls = [asyncio.ensure_future(queue.enqueue("email", {"n": n})) for n in range(300)]
+    await asyncio.sleep(0)
+    await queue.close()
+    ids = await asyncio.gather(*calls)
+
+    assert len(await open_queue().get_many(ids)) == 300
+
+
+async def test_a_locked_file_is_waited_for(open_queue, file):
+    queue = open_queue()
+    await queue.open()
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    call = asyncio.ensure_future(queue.enqueue("email"))
+    done, _ = await asyncio.wait([call], timeout=0.2)
+    assert not done
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert (await queue.get(await asyncio.wait_for(call, 10))).status == "pending"
+
+
+async def test_a_long_reader_stops_no_writer(open_queue, file):
+    queue = open_queue()
+    await queue.enqueue("email")
+    reader = sqlite3.connect(file, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM jobs").fetchall()
+    for n in range(200):
+        await queue.enqueue("email", {"n": n})
+
+    assert (await queue.counts())["email"]["pending"] == 201
+    reader.close()
