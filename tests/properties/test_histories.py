@@ -19,10 +19,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
     invariant,
-    multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -36,6 +35,7 @@ from jdobb_async_queue import (
     NewJob,
     RetryPolicy,
 )
+from jdobb_async_queue.backends.base import LeaseRef
 from jdobb_async_queue.records import Retention
 from jdobb_async_queue.transitions import Transition
 from tests.support.backends import KINDS, Kind
@@ -46,7 +46,7 @@ from tests.support.model import Model, Refused, Spec
 RETENTION = {"complete": 4.0, "failed": 20.0, "cancelled": None}
 RETENTION_MS = {status: None if keep is None else int(keep * 1000) for status, keep in RETENTION.items()}
 POLICY = {"base": 2, "factor": 2, "cap": 5, "jitter": 0}
-IDS = [f"job-{n}" for n in range(8)]
+IDS = [f"job-{n}" for n in range(6)]
 STATUSES = ["pending", "processing", "complete", "failed", "cancelled"]
 
 job_ids = st.sampled_from(IDS)
@@ -67,6 +67,9 @@ specs = st.fixed_dictionaries(
     }
 )
 delays = st.sampled_from([None, 0, 3000])
+leases = st.runner().flatmap(lambda history: st.sampled_from(history.leases[:-4:-1] * 2 + history.leases))
+"""A lease of the history, the latest more often than those that must be stale by now."""
+has_leases = precondition(lambda history: history.leases)
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,6 @@ def shown(job: Job) -> dict[str, Any]:
 class Histories(RuleBasedStateMachine):
     """Runs each step on the model and on every backend, and compares the answers."""
 
-    leases: Bundle[Lease] = Bundle("leases")
-
     def __init__(self, kinds: list[Kind]) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
@@ -148,6 +149,7 @@ class Histories(RuleBasedStateMachine):
             )
             for kind in kinds
         }
+        self.leases: list[Lease] = []
         self.versions: dict[tuple[str, str, int], tuple[int, int]] = {}
         for queue in self.queues.values():
             self.run(queue.open())
@@ -212,12 +214,11 @@ class Histories(RuleBasedStateMachine):
     # -- taking out ------------------------------------------------------------------------------------
 
     @rule(
-        target=leases,
         types=st.sampled_from([None, None, ["a"], ["b", "a"]]),
         limit=st.sampled_from([1, 1, 3]),
         lease=st.sampled_from([500, 2000, 8000]),
     )
-    def claim(self, types: list[str] | None, limit: int, lease: int) -> Any:
+    def claim(self, types: list[str] | None, limit: int, lease: int) -> None:
         claimed = self.model.claim(types, limit, lease, "w")
         tokens: list[dict[str, str]] = [{} for _ in claimed]
 
@@ -232,8 +233,8 @@ class Histories(RuleBasedStateMachine):
         self.each(call, [job_id for job_id, _ in claimed])
         if not claimed:
             self.check_next_due(types)
-        return multiple(
-            *(Lease(job_id, token, mine) for (job_id, token), mine in zip(claimed, tokens, strict=True))
+        self.leases += (
+            Lease(job_id, token, mine) for (job_id, token), mine in zip(claimed, tokens, strict=True)
         )
 
     def check_next_due(self, types: list[str] | None) -> None:
@@ -244,6 +245,7 @@ class Histories(RuleBasedStateMachine):
             assert due is None or due > self.clock.now(), name
             assert latest is None or (due is not None and due <= latest), name
 
+    @has_leases
     @rule(lease=leases, progress=st.sampled_from([None, 0.2, 0.7]), message=st.sampled_from([None, "x"]))
     def update(self, lease: Lease, progress: float | None, message: str | None) -> None:
         expected = self.model.update(lease.job_id, lease.token, progress, message)
@@ -254,6 +256,7 @@ class Histories(RuleBasedStateMachine):
         expected = self.model.update(job_id, None, progress, message)
         self.outcome("update", job_id, None, expected, progress, message)
 
+    @has_leases
     @rule(held=st.lists(leases, min_size=1, max_size=3))
     def heartbeat(self, held: list[Lease]) -> None:
         expected = [self.model.heartbeat(lease.job_id, lease.token) for lease in held]
@@ -264,6 +267,7 @@ class Histories(RuleBasedStateMachine):
 
         self.each(call, expected)
 
+    @has_leases
     @rule(lease=leases)
     def complete(self, lease: Lease) -> None:
         results = {"token": lease.token}
@@ -274,6 +278,7 @@ class Histories(RuleBasedStateMachine):
     def complete_by_hand(self, job_id: str) -> None:
         self.outcome("complete", job_id, None, self.model.complete(job_id, None, None))
 
+    @has_leases
     @rule(lease=leases, retry=st.sampled_from([None, None, False]), retry_in=delays)
     def fail(self, lease: Lease, retry: bool | None, retry_in: int | None) -> None:
         expected = self.model.fail(lease.job_id, lease.token, "boom", retry, retry_in)
@@ -284,6 +289,7 @@ class Histories(RuleBasedStateMachine):
         expected = self.model.fail(job_id, None, "hand", None, retry_in)
         self.outcome("fail", job_id, None, expected, "hand", retry_in=seconds(retry_in))
 
+    @has_leases
     @rule(lease=leases, delay=delays)
     def release(self, lease: Lease, delay: int | None) -> None:
         expected = self.model.release(lease.job_id, lease.token, delay)
@@ -309,6 +315,7 @@ class Histories(RuleBasedStateMachine):
             lambda _, queue: Broadcaster(queue).send(job_id, message="sent"), self.model.send(job_id, "sent")
         )
 
+    @has_leases
     @rule(lease=leases)
     def log(self, lease: Lease) -> None:
         async def call(name: str, queue: JobQueue) -> str:
@@ -411,6 +418,16 @@ class Histories(RuleBasedStateMachine):
         self.each(lambda _, queue: queue.counts(), self.model.counts())
 
     @invariant()
+    def every_lease_is_as_the_model_says(self) -> None:
+        expected = [self.model.look(lease.job_id, lease.token) for lease in self.leases]
+
+        async def call(name: str, queue: JobQueue) -> list[tuple[str, int]]:
+            refs = [LeaseRef(lease.job_id, lease.tokens[name], extend=False) for lease in self.leases]
+            return [(answer.status, answer.expires_in) for answer in await queue.backend.heartbeat(refs)]
+
+        self.each(call, expected)
+
+    @invariant()
     def every_log_is_as_the_model_says(self) -> None:
         for job_id, job in self.model.jobs.items():
             for name, queue in self.queues.items():
@@ -461,5 +478,5 @@ async def everything(queue: JobQueue) -> Any:
 def test_a_history_reads_the_same_in_memory_and_in(kind: Kind) -> None:
     run_state_machine_as_test(
         lambda: Histories([KINDS[0], kind]),
-        settings=settings(stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow]),
+        settings=settings(stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]),
     )

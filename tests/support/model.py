@@ -141,7 +141,13 @@ class Model:
         job = self.jobs.get(job_id)
         if job is not None and job["token"] == token:
             job["lease_ends"] = self.now + job["lease"]
-            return "ok", job["lease"]
+        return self.look(job_id, token)
+
+    def look(self, job_id: str, token: int) -> tuple[str, int]:
+        """Answer as a heartbeat does, and renew nothing."""
+        job = self.jobs.get(job_id)
+        if job is not None and job["token"] == token:
+            return "ok", max(0, job["lease_ends"] - self.now)
         return "cancelled" if job is not None and job["status"] == "cancelled" else "lost", 0
 
     def complete(self, job_id: str, token: int | None, results: Any) -> str:
