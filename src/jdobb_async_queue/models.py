@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any, Literal
 
@@ -14,6 +14,8 @@ OnConflict = Literal["return", "reject", "replace"]
 UniqueUntil = Literal["finished", "started"]
 UpdateKind = Literal["status", "progress", "log", "custom"]
 Directive = Literal["run", "quiet", "stop"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class JobStatus(str, Enum):
@@ -299,4 +301,4 @@ class ErrorGroup(BaseModel):
 
 def instant(millis: int) -> datetime:
     """Return milliseconds since the Unix epoch as an aware UTC datetime."""
-    return datetime.fromtimestamp(millis / 1000, tz=timezone.utc)
+    return _EPOCH + timedelta(milliseconds=millis)

@@ -94,6 +94,6 @@ def _missing(module: str, extra: str) -> ModuleNotFoundError:
 
 def _shown(url: str) -> str:
     """Return the URL without its credentials."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, host = rest.rpartition("@")
-    return f"{scheme}{separator}***@{host}" if at and credentials else url
+    before, at, host = url.rpartition("@")
+    scheme, separator, _ = before.partition("://")
+    return f"{scheme}://***@{host}" if separator else f"***{at}{host}" if at else url
