@@ -77,6 +77,7 @@ class Lease:
     """A claim as each side knows it."""
 
     job_id: str
+    length: int
     token: int
     tokens: dict[str, str] = field(hash=False)
 
@@ -234,7 +235,7 @@ class Histories(RuleBasedStateMachine):
         if not claimed:
             self.check_next_due(types)
         self.leases += (
-            Lease(job_id, token, mine) for (job_id, token), mine in zip(claimed, tokens, strict=True)
+            Lease(job_id, lease, token, mine) for (job_id, token), mine in zip(claimed, tokens, strict=True)
         )
 
     def check_next_due(self, types: list[str] | None) -> None:
@@ -266,6 +267,13 @@ class Histories(RuleBasedStateMachine):
             return [(state.status, round(state.expires_in * 1000)) for state in states]
 
         self.each(call, expected)
+
+    @has_leases
+    @rule(lease=leases)
+    def live_by_heartbeats(self, lease: Lease) -> None:
+        for _ in range(2):
+            self.heartbeat([lease])
+            self.wait(lease.length * 0.6 / 1000)
 
     @has_leases
     @rule(lease=leases)
