@@ -92,6 +92,7 @@ class JobStream(EventSourceResponse):
                 abort = cast("Callable[[], None] | None", scope.get(ABORT))
                 if abort is not None:
                     abort()
+                    await asyncio.sleep(0)  # until the server knows of it
 
 
 async def _full() -> AsyncIterator[bytes]:
