@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -49,27 +50,68 @@ POLICY = {"base": 2, "factor": 2, "cap": 5, "jitter": 0}
 IDS = [f"job-{n}" for n in range(6)]
 STATUSES = ["pending", "processing", "complete", "failed", "cancelled"]
 
-job_ids = st.sampled_from(IDS)
 job_types = st.sampled_from(["a", "b"])
 specs = st.fixed_dictionaries(
     {
-        "id": job_ids,
-        "type": job_types,
-        "data": st.sampled_from([{"n": 0}, {"n": 0}, {"n": 1}]),
+        "id": st.sampled_from(IDS),
+        "data": st.sampled_from([{"n": 0}] * 4 + [{"n": 1}]),
         "priority": st.sampled_from(["normal", "normal", "low", "high"]),
-        "delay": st.sampled_from([None, None, 1000, 4000]),
-        "ttl": st.sampled_from([None, None, 1000, 6000]),
+        "delay": st.sampled_from([None, None, None, 1000, 4000]),
+        "ttl": st.sampled_from([None, None, None, 1000, 6000]),
         "max_attempts": st.sampled_from([None, 2, 3]),
         "max_lost": st.sampled_from([None, 1, 2]),
         "unique_key": st.sampled_from([None, None, "k", "l"]),
         "unique_until": st.sampled_from(["finished", "finished", "started"]),
-        "on_conflict": st.sampled_from(["return", "reject", "replace"]),
+        "on_conflict": st.sampled_from(["return", "replace", "reject"]),
     }
-)
+).map(lambda spec: spec | {"type": "a" if spec["id"] < IDS[3] else "b"})
 delays = st.sampled_from([None, 0, 3000])
+
+
+def move(verb: str, **options: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    """Return the moves of one method of a history."""
+    return st.tuples(st.just(verb), st.fixed_dictionaries(options))
+
+
+moves_of_the_owner = (
+    move("complete")
+    | move("fail", retry=st.sampled_from([None, None, False]), retry_in=delays)
+    | move("release", delay=delays)
+    | move("update", progress=st.sampled_from([None, 0.2, 0.7]), message=st.sampled_from([None, "x"]))
+    | move("log")
+    | move("live_by_heartbeats")
+)
+moves_by_hand = (
+    move("cancel", reason=st.sampled_from([None, "enough"]))
+    | move("retry")
+    | move("delete")
+    | move("complete_by_hand")
+    | move("fail_by_hand", retry_in=delays)
+    | move("update_by_hand", progress=st.sampled_from([0.1, 0.5]), message=st.sampled_from([None, "y"]))
+    | move("send")
+)
+moves_of_operators = (
+    move("pause", seconds=st.sampled_from([None, 2, 5]))
+    | move("resume")
+    | move(
+        "set_job_type",
+        max_attempts=st.sampled_from([None, 2]),
+        max_lost=st.sampled_from([None, 1]),
+        max_pending=st.sampled_from([None, None, 4]),
+    )
+)
+looks = (
+    move("list_jobs", status=st.sampled_from([None, *STATUSES]), job_type=st.sampled_from([None, "a"]))
+    | move("stats")
+    | move("look_at_what_only_the_backends_know")
+)
 leases = st.runner().flatmap(lambda history: st.sampled_from(history.leases[:-4:-1] * 2 + history.leases))
 """A lease of the history, the latest more often than those that must be stale by now."""
-has_leases = precondition(lambda history: history.leases)
+known_ids = st.runner().flatmap(lambda history: st.sampled_from([*history.model.jobs] * 3 + IDS))
+"""An id, seldom an unknown one."""
+
+
+Move = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -180,7 +222,41 @@ class Histories(RuleBasedStateMachine):
 
         self.each(call, expected)
 
+    # -- what happens ----------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.leases)
+    @rule(lease=leases, move=moves_of_the_owner)
+    def owner(self, lease: Lease, move: Move) -> None:
+        verb, options = move
+        getattr(self, verb)(lease, **options)
+
+    @rule(job_id=known_ids, move=moves_by_hand)
+    def hand(self, job_id: str, move: Move) -> None:
+        verb, options = move
+        getattr(self, verb)(job_id, **options)
+
+    @rule(job_type=job_types, move=moves_of_operators)
+    def operator(self, job_type: str, move: Move) -> None:
+        verb, options = move
+        getattr(self, verb)(job_type, **options)
+
+    @rule(look=looks)
+    def look(self, look: Move) -> None:
+        verb, options = look
+        getattr(self, verb)(**options)
+
+    @rule(prune=st.booleans())
+    def maintenance(self, prune: bool) -> None:
+        if prune:
+            self.prune()
+        else:
+            self.sweep()
+
     # -- putting in ------------------------------------------------------------------------------------
+
+    @initialize(batch=st.lists(specs, min_size=4, max_size=6, unique_by=lambda spec: spec["id"]))
+    def enqueue_some(self, batch: list[Spec]) -> None:
+        self.enqueue(batch)
 
     @rule(batch=st.lists(specs, min_size=1, max_size=3))
     def enqueue(self, batch: list[Spec]) -> None:
@@ -193,8 +269,10 @@ class Histories(RuleBasedStateMachine):
 
         self.each(call, self.expected(batch))
 
-    @rule(spec=specs, key=st.sampled_from(["k", "l"]))
-    def submit_with_a_key(self, spec: Spec, key: str) -> None:
+    @rule(spec=specs, key=st.sampled_from(["k", "l", "m"]), again=st.booleans())
+    def submit_with_a_key(self, spec: Spec, key: str, again: bool) -> None:
+        if again and key in self.model.keys:
+            (spec,) = self.model.keys[key][0]
         idempotency = Idempotency(scope="s", key=key, fingerprint=repr(sorted(spec.items(), key=str)))
 
         async def call(_: str, queue: JobQueue) -> Any:
@@ -238,6 +316,10 @@ class Histories(RuleBasedStateMachine):
             Lease(job_id, lease, token, mine) for (job_id, token), mine in zip(claimed, tokens, strict=True)
         )
 
+    @rule()
+    def claim_the_best(self) -> None:
+        self.claim(None, 1, 8000)
+
     def check_next_due(self, types: list[str] | None) -> None:
         """Check that who found nothing is told to look again later, and early enough."""
         latest = self.model.next_due(types)
@@ -246,18 +328,15 @@ class Histories(RuleBasedStateMachine):
             assert due is None or due > self.clock.now(), name
             assert latest is None or (due is not None and due <= latest), name
 
-    @has_leases
-    @rule(lease=leases, progress=st.sampled_from([None, 0.2, 0.7]), message=st.sampled_from([None, "x"]))
     def update(self, lease: Lease, progress: float | None, message: str | None) -> None:
         expected = self.model.update(lease.job_id, lease.token, progress, message)
         self.outcome("update", lease.job_id, lease, expected, progress, message)
 
-    @rule(job_id=job_ids, progress=st.sampled_from([0.1, 0.5]), message=st.sampled_from([None, "y"]))
     def update_by_hand(self, job_id: str, progress: float, message: str | None) -> None:
         expected = self.model.update(job_id, None, progress, message)
         self.outcome("update", job_id, None, expected, progress, message)
 
-    @has_leases
+    @precondition(lambda self: self.leases)
     @rule(held=st.lists(leases, min_size=1, max_size=3))
     def heartbeat(self, held: list[Lease]) -> None:
         expected = [self.model.heartbeat(lease.job_id, lease.token) for lease in held]
@@ -268,63 +347,47 @@ class Histories(RuleBasedStateMachine):
 
         self.each(call, expected)
 
-    @has_leases
-    @rule(lease=leases)
     def live_by_heartbeats(self, lease: Lease) -> None:
         for _ in range(2):
             self.heartbeat([lease])
             self.wait(lease.length * 0.6 / 1000)
 
-    @has_leases
-    @rule(lease=leases)
     def complete(self, lease: Lease) -> None:
         results = {"token": lease.token}
         expected = self.model.complete(lease.job_id, lease.token, results)
         self.outcome("complete", lease.job_id, lease, expected, results)
 
-    @rule(job_id=job_ids)
     def complete_by_hand(self, job_id: str) -> None:
         self.outcome("complete", job_id, None, self.model.complete(job_id, None, None))
 
-    @has_leases
-    @rule(lease=leases, retry=st.sampled_from([None, None, False]), retry_in=delays)
     def fail(self, lease: Lease, retry: bool | None, retry_in: int | None) -> None:
         expected = self.model.fail(lease.job_id, lease.token, "boom", retry, retry_in)
         self.outcome("fail", lease.job_id, lease, expected, "boom", retry=retry, retry_in=seconds(retry_in))
 
-    @rule(job_id=job_ids, retry_in=delays)
     def fail_by_hand(self, job_id: str, retry_in: int | None) -> None:
         expected = self.model.fail(job_id, None, "hand", None, retry_in)
         self.outcome("fail", job_id, None, expected, "hand", retry_in=seconds(retry_in))
 
-    @has_leases
-    @rule(lease=leases, delay=delays)
     def release(self, lease: Lease, delay: int | None) -> None:
         expected = self.model.release(lease.job_id, lease.token, delay)
         self.outcome("release", lease.job_id, lease, expected, delay=seconds(delay))
 
     # -- operating -------------------------------------------------------------------------------------
 
-    @rule(job_id=job_ids, reason=st.sampled_from([None, "enough"]))
     def cancel(self, job_id: str, reason: str | None) -> None:
         self.outcome("cancel", job_id, None, self.model.cancel(job_id, reason), reason)
 
-    @rule(job_id=job_ids)
     def retry(self, job_id: str) -> None:
         self.outcome("retry", job_id, None, self.model.retry(job_id))
 
-    @rule(job_id=job_ids)
     def delete(self, job_id: str) -> None:
         self.outcome("delete", job_id, None, self.model.delete(job_id))
 
-    @rule(job_id=job_ids)
     def send(self, job_id: str) -> None:
         self.each(
             lambda _, queue: Broadcaster(queue).send(job_id, message="sent"), self.model.send(job_id, "sent")
         )
 
-    @has_leases
-    @rule(lease=leases)
     def log(self, lease: Lease) -> None:
         async def call(name: str, queue: JobQueue) -> str:
             line = Transition.log(lease.job_id, "line", lease_token=lease.tokens[name])
@@ -332,25 +395,17 @@ class Histories(RuleBasedStateMachine):
 
         self.each(call, self.model.log(lease.job_id, lease.token, "line"))
 
-    @rule(job_type=job_types, pause=st.sampled_from([None, 2, 10]))
-    def pause(self, job_type: str, pause: int | None) -> None:
-        until = None if pause is None else self.clock.time + timedelta(seconds=pause)
-        self.model.pause(job_type, None if pause is None else self.model.now + pause * 1000)
+    def pause(self, job_type: str, seconds: int | None) -> None:
+        until = None if seconds is None else self.clock.time + timedelta(seconds=seconds)
+        self.model.pause(job_type, None if seconds is None else self.model.now + seconds * 1000)
         for queue in self.queues.values():
             self.run(queue.pause(job_type, until=until))
 
-    @rule(job_type=job_types)
     def resume(self, job_type: str) -> None:
         self.model.resume(job_type)
         for queue in self.queues.values():
             self.run(queue.resume(job_type))
 
-    @rule(
-        job_type=job_types,
-        max_attempts=st.sampled_from([None, 2]),
-        max_lost=st.sampled_from([None, 1]),
-        max_pending=st.sampled_from([None, None, 3]),
-    )
     def set_job_type(
         self, job_type: str, max_attempts: int | None, max_lost: int | None, max_pending: int | None
     ) -> None:
@@ -362,24 +417,21 @@ class Histories(RuleBasedStateMachine):
 
     # -- time ------------------------------------------------------------------------------------------
 
-    @rule(pause=st.sampled_from([0.001, 0.5, 1, 2, 5, 30]))
+    @rule(pause=st.sampled_from([0.001, 0.5, 1, 1, 2, 2, 5, 30]))
     def wait(self, pause: float) -> None:
         self.clock.advance(pause)
         self.model.now = self.clock.now()
 
-    @rule()
     def sweep(self) -> None:
         self.model.sweep()
         for queue in self.queues.values():
             self.run(queue.backend.sweep(1000, Retention(**RETENTION_MS)))
 
-    @rule()
     def prune(self) -> None:
         self.each(lambda _, queue: queue.backend.prune(1000), self.model.prune())
 
     # -- looking ---------------------------------------------------------------------------------------
 
-    @rule(status=st.sampled_from([None, *STATUSES]), job_type=st.sampled_from([None, "a"]))
     def list_jobs(self, status: str | None, job_type: str | None) -> None:
         async def call(_: str, queue: JobQueue) -> list[str]:
             found: list[str] = []
@@ -393,7 +445,6 @@ class Histories(RuleBasedStateMachine):
 
         self.each(call, self.model.listed(status, job_type))
 
-    @rule()
     def stats(self) -> None:
         async def call(_: str, queue: JobQueue) -> dict[str, tuple[int, int, int, int | None]]:
             return {
@@ -408,7 +459,6 @@ class Histories(RuleBasedStateMachine):
 
         self.each(call, self.model.stats())
 
-    @rule()
     def look_at_what_only_the_backends_know(self) -> None:
         first, *others = [self.run(everything(queue)) for queue in self.queues.values()]
         for name, other in zip([*self.queues][1:], others, strict=True):

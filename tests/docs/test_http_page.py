@@ -1,0 +1,61 @@
+"""The page about HTTP: its lines work in their order against a service, and answer what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.docs.blocks import blocks_of, run_block
+from tests.docs.service import Service, serving
+
+PAGE = "docs/http.md"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with serving(tmp_path_factory.mktemp("http")) as service:
+        yield service
+
+
+def test_the_shell_lines_work_in_their_order(service: Service):
+    enqueue, repeat, look, cancel, watch = (service.run(block.text) for block in blocks_of(PAGE, "sh"))
+    assert enqueue.startswith("HTTP/1.1 201")
+    assert re.search(r"^location: /jobs/", enqueue, re.MULTILINE | re.IGNORECASE)
+    ids = re.findall(r'\{"id":"([^"]+)"', repeat)
+    assert len(ids) == 4
+    assert (ids[0], ids[2]) == (ids[1], ids[3])
+    assert look.count('"text":"order 18"') >= 3
+    assert cancel.count('"status":"cancelled"') == 2
+    assert '"error":"changed my mind"' in cancel
+    assert cancel.endswith("}")
+    updates = [json.loads(line) for line in re.findall(r"^data: (.+)$", watch, re.MULTILINE)]
+    assert next(update["status"] for update in updates if "progress" in update) in {"pending", "processing"}
+    assert "event: end" in watch
+
+
+def test_a_payload_that_does_not_fit_points_at_the_place(service: Service):
+    block = next(block for block in blocks_of(PAGE, "console") if "csv.profile" in block.text)
+    body = re.search(r"-d '(.+)'", block.text)
+    assert body is not None
+    answer = httpx.post(f"{service.url}/jobs", content=body[1], headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["#/data/sep"]
+
+
+async def test_the_service_can_be_mounted_into_an_application():
+    names = await run_block(blocks_of(PAGE, "python")[0].text, {})
+    app = names["app"]
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        answer = await client.post("/queue/jobs", json={"job_type": "anything"})
+        assert answer.status_code == 201
+        job = await client.get(answer.headers["location"])
+        assert job.json()["status"] == "pending"
+        assert answer.headers["location"] == f"/queue/jobs/{job.json()['id']}"

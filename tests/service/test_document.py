@@ -1,0 +1,126 @@
+"""The OpenAPI document, the problem catalogue, and the pages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from jdobb_async_queue import Job, NewJob, RetryPolicy
+from jdobb_service.app import RESOURCES
+from jdobb_service.document import describe
+from jdobb_service.operations import Serve
+from jdobb_service.problems import CATALOGUE
+from jdobb_service.schemas import jobs as wire
+from tests.support.serving import Running
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_committed_document_is_what_is_served():
+    committed = ROOT.joinpath("openapi/openapi.json").read_text()
+    assert committed == json.dumps(describe(RESOURCES), indent=2) + "\n", (
+        "write it anew: python -m jdobb_service.openapi > openapi/openapi.json"
+    )
+
+
+async def test_the_service_serves_it(on_memory: Running):
+    answer = await on_memory.client.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == json.loads(ROOT.joinpath("openapi/openapi.json").read_text())
+
+
+def test_the_document_is_valid_and_of_version_3_1():
+    document = describe(RESOURCES)
+    assert document["openapi"] == "3.1.0"
+    OpenAPIV31SpecValidator(document).validate()
+    assert "itemSchema" not in json.dumps(document)
+
+
+def test_every_reference_leads_somewhere_and_nothing_is_left_over():
+    document = describe(RESOURCES)
+    schemas = document["components"]["schemas"]
+    used = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
+    assert used == set(schemas)
+
+
+def test_every_route_is_an_operation_of_the_document():
+    served = {
+        (method.lower(), route.path)
+        for resource in RESOURCES
+        for route in resource.routes
+        for method in route.methods - {"HEAD"}
+    }
+    documented = {(method, path) for path, item in describe(RESOURCES)["paths"].items() for method in item}
+    assert served == documented
+    assert all(isinstance(route.app, Serve) for resource in RESOURCES for route in resource.routes)
+
+
+def test_operations_are_named_once_and_summed_up():
+    operations = [spec for item in describe(RESOURCES)["paths"].values() for spec in item.values()]
+    names = [spec["operationId"] for spec in operations]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z_]{4,20}", name) for name in names)
+    assert all(spec["summary"] for spec in operations)
+    for spec in operations:
+        for status, answer in spec["responses"].items():
+            if status.startswith(("4", "5")):
+                assert list(answer["content"]) == ["application/problem+json"]
+
+
+def test_the_wire_has_the_librarys_names():
+    assert wire.Job.model_fields.keys() == Job.model_fields.keys() - {"lease_token", "lease_expires_at"}
+    ours = set(NewJob.model_fields) - {"job_id", "request_id", "traceparent"} | {"id"}
+    assert set(wire.NewJob.model_fields) == ours
+    assert wire.RetryPolicy.model_fields.keys() == RetryPolicy.model_fields.keys()
+    for name, field in wire.RetryPolicy.model_fields.items():
+        default = RetryPolicy.model_fields[name].default
+        assert field.default == (list(default) if isinstance(default, tuple) else default)
+
+
+def test_the_problem_page_has_the_catalogue():
+    page = ROOT.joinpath("docs/problems.md").read_text()
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d+) \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [(code, str(kind.status), kind.when) for code, kind in CATALOGUE.items()]
+
+
+async def test_the_pages_ask_nobody_else(on_memory: Running):
+    for path in ("/", "/docs"):
+        page = await on_memory.client.get(path)
+        assert (page.status_code, page.headers["x-content-type-options"]) == (200, "nosniff")
+        policy = page.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "unsafe" not in policy
+        assert "://" not in page.text
+        assert not re.search(r"<script(?! src)|<style|\son\w+=|style=", page.text)
+        for link in re.findall(r'(?:href|src)="([^"]+)"', page.text):
+            found = await on_memory.client.get(f"/{link}")
+            assert found.status_code == 200, link
+            if found.headers.get("etag", "").endswith('"') and link.startswith("docs"):
+                again = await on_memory.client.get(f"/{link}", headers={"if-none-match": found.headers["etag"]})
+                assert again.status_code == 304
+
+
+def test_the_vendored_files_are_what_their_manifest_says():
+    folder = files("jdobb_service") / "ui" / "swagger"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    found = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.iterdir()
+        if file.name != "manifest.json"
+    }
+    assert found == manifest["sha256"]
+    assert "LICENSE" in found
+
+
+@pytest.mark.parametrize("kind", CATALOGUE.items(), ids=lambda item: item[0])
+def test_every_problem_is_an_error_with_a_sentence(kind):
+    code, problem = kind
+    assert re.fullmatch(r"[a-z-]+", code)
+    assert 400 <= problem.status < 600
+    assert problem.when.endswith(".")

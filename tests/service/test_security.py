@@ -1,0 +1,183 @@
+"""Who may do what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jdobb_service.app import RESOURCES
+from jdobb_service.document import describe
+from jdobb_service.keys import new_key
+from jdobb_service.listening import CannotServe, check_exposure
+from jdobb_service.security import Guard, is_loopback
+from jdobb_service.problems import Problem
+from jdobb_service.settings import Settings
+from tests.support.serving import Running, code_of, serving
+
+KEYS = {
+    name: new_key(name, scopes, job_types)
+    for name, scopes, job_types in [
+        ("producer", ("enqueue",), ()),
+        ("reader", ("read",), ()),
+        ("canceller", ("cancel",), ()),
+        ("worker", ("work",), ()),
+        ("boss", ("admin",), ()),
+        ("billing", ("enqueue", "read", "cancel"), ("billing.*", "mail")),
+    ]
+}
+OPERATIONS = [
+    (method.upper(), path, spec)
+    for path, methods in describe(RESOURCES)["paths"].items()
+    for method, spec in methods.items()
+]
+
+
+def as_(name: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {KEYS[name][1]}"}
+
+
+@pytest.fixture
+async def service():
+    async with serving(api_keys=tuple(key for key, _ in KEYS.values())) as running:
+        yield running
+
+
+def _needed(spec: dict[str, Any]) -> list[str]:
+    return [scope for need in spec.get("security", ()) for scope in need["apiKey"]]
+
+
+async def test_every_operation_says_its_scope_and_keeps_to_it(service: Running):
+    job_id = await service.queue.enqueue("a")
+    for method, path, spec in OPERATIONS:
+        needed = _needed(spec)
+        url = path.replace("{id}", job_id if method == "GET" and "events" not in path else "no-such-job")
+        without = await service.client.request(method, url)
+        if not needed:
+            assert without.status_code == 200, path
+            continue
+        assert (without.status_code, code_of(without)) == (401, "unauthenticated"), path
+        assert without.headers["www-authenticate"] == 'Bearer realm="jobs"'
+        for name, (key, _) in KEYS.items():
+            answer = await service.client.request(method, url, headers=as_(name))
+            if needed[0] in key.scopes or "admin" in key.scopes:
+                assert answer.status_code not in {401, 403}, (name, path)
+            else:
+                assert (answer.status_code, code_of(answer)) == (403, "insufficient-scope"), (name, path)
+                assert f'scope="{needed[0]}"' in answer.headers["www-authenticate"]
+
+
+async def test_a_wrong_key_is_refused_before_the_body_is_looked_at(service: Running):
+    for value in ("", "Bearer", "Bearer ", "Bearer x", f"Basic {KEYS['boss'][1]}", KEYS["boss"][1],
+                  f"Bearer {KEYS['boss'][1]}x", f"Bearer  {KEYS['boss'][1]}", f"Bearer {KEYS['boss'][0].sha256}"):  # fmt: skip
+        answer = await service.client.post("/jobs", content=b"{", headers={"authorization": value})
+        assert (answer.status_code, code_of(answer)) == (401, "unauthenticated"), value
+    twice = [("authorization", as_("boss")["authorization"])] * 2
+    assert (await service.client.get("/jobs", headers=twice)).status_code == 401
+    in_query = await service.client.get("/jobs", params={"api_key": KEYS["boss"][1]})
+    assert in_query.status_code == 401
+    lower = {"authorization": f"bearer {KEYS['boss'][1]}"}
+    assert (await service.client.get("/jobs", headers=lower)).status_code == 200
+
+
+async def test_a_key_for_some_job_types_sees_no_others(service: Running):
+    other = await service.queue.enqueue("secret", {"x": 1})
+    mine = await service.queue.enqueue("billing.invoice", {"x": 1})
+    caller = as_("billing")
+    for method, path in [("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry")]:
+        answer = await service.client.request(method, f"/jobs/{other}{path}", headers=caller)
+        unknown = await service.client.request(method, f"/jobs/unknown{path}", headers=caller)
+        assert (answer.status_code, code_of(answer)) == (404, "job-not-found")
+        same = {**answer.json(), "request_id": None}
+        assert same == {**unknown.json(), "request_id": None}
+    assert (await service.queue.get(other)).status == "pending"
+    assert (await service.client.get(f"/jobs/{mine}", headers=caller)).status_code == 200
+
+    listed = (await service.client.get("/jobs", headers=caller)).json()["items"]
+    assert [job["id"] for job in listed] == [mine]
+    asked = await service.client.get("/jobs", params={"job_type": "secret"}, headers=caller)
+    assert asked.json() == {"items": [], "next_cursor": None}
+
+    refused = await service.client.post("/jobs", json={"job_type": "secret"}, headers=caller)
+    assert (refused.status_code, code_of(refused)) == (403, "insufficient-scope")
+    assert (await service.client.post("/jobs", json={"job_type": "mail"}, headers=caller)).status_code == 201
+
+
+async def test_a_key_that_may_not_read_is_shown_no_content(service: Running):
+    body = {"id": "a", "job_type": "a", "data": {"x": 1}, "metadata": {"y": 2}}
+    await service.client.post("/jobs", json=body, headers=as_("boss"))
+    await service.queue.complete("a", {"z": 3})
+    answer = await service.client.post("/jobs", json=body, headers={**as_("producer"), "prefer": "wait=5"})
+    job = answer.json()
+    assert answer.status_code == 200
+    assert (job["status"], job["data"], job["metadata"], job["results"]) == ("complete", {}, {}, None)
+
+
+async def test_idempotency_keys_of_two_callers_do_not_meet(service: Running):
+    made = [
+        await service.client.post("/jobs", json={"job_type": "mail"}, headers={**as_(name), "idempotency-key": "k"})
+        for name in ("producer", "billing", "producer")
+    ]
+    assert made[0].json()["id"] == made[2].json()["id"] != made[1].json()["id"]
+
+
+async def test_with_keys_any_host_is_fine_unless_the_list_is_set(service: Running):
+    headers = {**as_("boss"), "host": "jobs.example.com"}
+    assert (await service.client.get("/jobs", headers=headers)).status_code == 200
+    keys = tuple(key for key, _ in KEYS.values())
+    async with serving(api_keys=keys, allowed_hosts="jobs.example.com, *.internal") as strict:
+        assert (await strict.client.get("/jobs", headers=headers)).status_code == 200
+        headers["host"] = "a.internal:8000"
+        assert (await strict.client.get("/jobs", headers=headers)).status_code == 200
+        headers["host"] = "localhost"
+        assert code_of(await strict.client.get("/jobs", headers=headers)) == "host-not-allowed"
+
+
+def test_other_addresses_need_keys_or_an_explicit_word():
+    for host in ("0.0.0.0", "::", "192.0.2.7"):
+        with pytest.raises(CannotServe, match="without API keys"):
+            check_exposure(Settings(host=host))
+        check_exposure(Settings(host=host, allow_anonymous=True))
+        check_exposure(Settings(host=host, api_keys=(KEYS["boss"][0],)))
+    for host in ("127.0.0.1", "localhost", "::1", "127.8.8.8"):
+        check_exposure(Settings(host=host))
+
+
+def test_without_keys_only_requests_to_loopback_are_let_in():
+    guard = Guard(())
+    assert guard.admit(None, ("127.0.0.1", 8000), "admin").id == "anonymous"
+    with pytest.raises(Problem) as caught:
+        guard.admit(None, ("192.0.2.7", 8000), "read")
+    assert caught.value.code == "insecure-address"
+    assert Guard((), allow_anonymous=True).admit(None, ("192.0.2.7", 8000), "read").id == "anonymous"
+    for address, loopback in [("::1", True), ("::ffff:127.0.0.1", True), ("fe80::1%eth0", False), ("example", False)]:
+        assert is_loopback((address, 80)) is loopback
+    assert is_loopback(("/run/jdobb.sock", None))
+
+
+async def test_pages_of_other_origins_are_kept_out_unless_they_are_named():
+    ask = {"origin": "https://app.example.com", "access-control-request-method": "POST",
+           "access-control-request-headers": "content-type,idempotency-key"}  # fmt: skip
+    async with serving() as closed:
+        answer = await closed.client.options("/jobs", headers=ask)
+        assert answer.status_code == 405
+        assert "access-control-allow-origin" not in answer.headers
+    async with serving(cors_origins="https://app.example.com") as service:
+        answer = await service.client.options("/jobs", headers=ask)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "https://app.example.com"
+        refused = await service.client.options("/jobs", headers={**ask, "origin": "https://evil.example"})
+        assert code_of(refused) == "origin-not-allowed"
+        assert "access-control-allow-origin" not in refused.headers
+        made = await service.client.post("/jobs", json={"job_type": "a"}, headers={"origin": ask["origin"]})
+        assert "Location" in made.headers["access-control-expose-headers"]
+        assert "access-control-allow-credentials" not in made.headers
+
+
+async def test_secrets_do_not_reach_the_log(service: Running, capsys: pytest.CaptureFixture[str]):
+    await service.client.get("/jobs?sig=t0ps3cret&status=failed", headers=as_("boss"))
+    await service.client.post("/jobs", json={"job_type": "a", "data": {"x": "p4yl0ad"}}, headers=as_("boss"))
+    said = "".join(capsys.readouterr())
+    assert "sig=%2A%2A%2A&status=failed" in said
+    assert "caller=boss" in said
+    assert not [word for word in ("t0ps3cret", "p4yl0ad", KEYS["boss"][1]) if word in said]
