@@ -106,7 +106,7 @@ def _cached_json(app: FastAPI) -> Callable[[], bytes]:
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if problem.code == "method-not-allowed":
-        problem = Problem(problem.code, headers={"allow": ", ".join(sorted(_methods(request)))})
+        problem = Problem(problem.code, headers={"allow": ", ".join(sorted(_methods(request) - {"HEAD"}))})
     return problem.response(request.state.request_id)
 
 

@@ -162,7 +162,9 @@ def operation(
     def register(endpoint: E) -> E:
         summary, _, description = (endpoint.__doc__ or "").partition("\n")
 
-        resource.routes.append(Route(path, Serve(endpoint, scope), methods=[method]))
+        route = Route(path, Serve(endpoint, scope), methods=[method])
+        route.methods = {method}  # HEAD is made GET at the edge, where that ends
+        resource.routes.append(route)
         resource.documented.add_api_route(
             path,
             _documented,

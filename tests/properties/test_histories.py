@@ -536,5 +536,7 @@ async def everything(queue: JobQueue) -> Any:
 def test_a_history_reads_the_same_in_memory_and_in(kind: Kind) -> None:
     run_state_machine_as_test(
         lambda: Histories([KINDS[0], kind]),
-        settings=settings(stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]),
+        settings=settings(
+            max_examples=50, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
+        ),
     )

@@ -102,7 +102,9 @@ async def test_the_pages_ask_nobody_else(on_memory: Running):
             found = await on_memory.client.get(f"/{link}")
             assert found.status_code == 200, link
             if found.headers.get("etag", "").endswith('"') and link.startswith("docs"):
-                again = await on_memory.client.get(f"/{link}", headers={"if-none-match": found.headers["etag"]})
+                again = await on_memory.client.get(
+                    f"/{link}", headers={"if-none-match": found.headers["etag"]}
+                )
                 assert again.status_code == 304
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jdobb_service.keys import digest, new_key, parse_keys
+from jdobb_service.keys import digest, new_key
 from jdobb_service.settings import InvalidSettings, load_settings
 
 

@@ -41,9 +41,7 @@ async def test_a_waiting_look_ends_with_the_job(service: Running):
 async def test_a_waiting_look_with_an_etag_ends_with_the_next_change(service: Running):
     job_id = await service.new_job()
     etag = (await service.client.get(f"/jobs/{job_id}")).headers["etag"]
-    look = asyncio.create_task(
-        service.client.get(f"/jobs/{job_id}?wait=20", headers={"if-none-match": etag})
-    )
+    look = asyncio.create_task(service.client.get(f"/jobs/{job_id}?wait=20", headers={"if-none-match": etag}))
     await eventually(lambda: service.state.waits.taken == 1)
     await service.state.broadcaster.send(job_id, message="custom")  # changes nothing that a look shows
     await service.queue.update(job_id, progress=0.25)

@@ -10,8 +10,8 @@ from jdobb_service.app import RESOURCES
 from jdobb_service.document import describe
 from jdobb_service.keys import new_key
 from jdobb_service.listening import CannotServe, check_exposure
-from jdobb_service.security import Guard, is_loopback
 from jdobb_service.problems import Problem
+from jdobb_service.security import Guard, is_loopback
 from jdobb_service.settings import Settings
 from tests.support.serving import Running, code_of, serving
 
@@ -68,8 +68,9 @@ async def test_every_operation_says_its_scope_and_keeps_to_it(service: Running):
 
 
 async def test_a_wrong_key_is_refused_before_the_body_is_looked_at(service: Running):
-    for value in ("", "Bearer", "Bearer ", "Bearer x", f"Basic {KEYS['boss'][1]}", KEYS["boss"][1],
-                  f"Bearer {KEYS['boss'][1]}x", f"Bearer  {KEYS['boss'][1]}", f"Bearer {KEYS['boss'][0].sha256}"):  # fmt: skip
+    secret, digest = KEYS["boss"][1], KEYS["boss"][0].sha256
+    schemes = ["", "Bearer", "Bearer x", f"Basic {secret}", secret]
+    for value in [*schemes, f"Bearer {secret}x", f"Bearer  {secret}", f"Bearer {digest}"]:
         answer = await service.client.post("/jobs", content=b"{", headers={"authorization": value})
         assert (answer.status_code, code_of(answer)) == (401, "unauthenticated"), value
     twice = [("authorization", as_("boss")["authorization"])] * 2
@@ -115,7 +116,9 @@ async def test_a_key_that_may_not_read_is_shown_no_content(service: Running):
 
 async def test_idempotency_keys_of_two_callers_do_not_meet(service: Running):
     made = [
-        await service.client.post("/jobs", json={"job_type": "mail"}, headers={**as_(name), "idempotency-key": "k"})
+        await service.client.post(
+            "/jobs", json={"job_type": "mail"}, headers={**as_(name), "idempotency-key": "k"}
+        )
         for name in ("producer", "billing", "producer")
     ]
     assert made[0].json()["id"] == made[2].json()["id"] != made[1].json()["id"]
@@ -134,7 +137,7 @@ async def test_with_keys_any_host_is_fine_unless_the_list_is_set(service: Runnin
 
 
 def test_other_addresses_need_keys_or_an_explicit_word():
-    for host in ("0.0.0.0", "::", "192.0.2.7"):
+    for host in ("0.0.0.0", "::", "192.0.2.7"):  # noqa: S104 - they are refused
         with pytest.raises(CannotServe, match="without API keys"):
             check_exposure(Settings(host=host))
         check_exposure(Settings(host=host, allow_anonymous=True))
@@ -150,7 +153,12 @@ def test_without_keys_only_requests_to_loopback_are_let_in():
         guard.admit(None, ("192.0.2.7", 8000), "read")
     assert caught.value.code == "insecure-address"
     assert Guard((), allow_anonymous=True).admit(None, ("192.0.2.7", 8000), "read").id == "anonymous"
-    for address, loopback in [("::1", True), ("::ffff:127.0.0.1", True), ("fe80::1%eth0", False), ("example", False)]:
+    for address, loopback in [
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("fe80::1%eth0", False),
+        ("example", False),
+    ]:
         assert is_loopback((address, 80)) is loopback
     assert is_loopback(("/run/jdobb.sock", None))
 

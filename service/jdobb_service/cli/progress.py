@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from jdobb_service.cli.clients.base import Client
 
 
+_SHOWN = 12
+"""Characters of an id beside its bar; the last ones, for ids begin with their time."""
+
+
 async def follow(client: Client, jobs: Sequence[Job], timeout: float | None, *, as_json: bool) -> ExitCode:
     """Show each update of the jobs until all are terminal; return whether all are complete.
 
@@ -101,7 +105,7 @@ class Bars(Display):
 
     def add(self, job: Job) -> None:
         """Draw its bar."""
-        name = f"{job.job_type} {job.id}"
+        name = f"{job.job_type} {job.id if len(job.id) <= _SHOWN else '…' + job.id[-_SHOWN:]}"
         self._bars[job.id] = self._progress.add_task(job.status.value, total=1.0, name=name)
 
     def show(self, update: JobUpdate) -> None:

@@ -41,7 +41,7 @@ async def _document(service: str | None) -> dict[str, Any]:
 
         async with HttpClient.from_environment(service) as client:
             return await client.document()
-    from jdobb_service.app import create_app
-    from jdobb_service.settings import load_settings
+    from jdobb_service.app import RESOURCES
+    from jdobb_service.document import describe
 
-    return create_app(load_settings(backend_url="memory://")).openapi()
+    return describe(RESOURCES)

@@ -96,7 +96,7 @@ class Jobs:
             record = self._records[top[-1]]
             if record.lease_expires_at is None or record.lease_expires_at <= now:
                 return record
-            self._leases.push((record.lease_expires_at, record.lease_token, record.id))
+            self._leases.push((record.lease_expires_at, record.seq, record.lease_token, record.id))
         return None
 
     def pop_past_deadline(self, now: int) -> JobRecord | None:
@@ -155,21 +155,21 @@ class Jobs:
         if new.status == "pending":
             self._index_pending(new, now)
         elif new.status == "processing":
-            self._leases.push((new.lease_expires_at, new.lease_token, new.id))
+            self._leases.push((new.lease_expires_at, new.seq, new.lease_token, new.id))
         else:
             self._finish(new)
 
     def _finish(self, record: JobRecord) -> None:
         self._finished[record.id] = None
         if record.prune_at is not None:
-            self._prunable.push((record.prune_at, record.id))
+            self._prunable.push((record.prune_at, record.seq, record.id))
         while len(self._finished) > self._max_finished:
             self.remove(self._records[next(iter(self._finished))])
 
     def _index_pending(self, record: JobRecord, now: int) -> None:
         self.ready.add(record, now)
         if record.start_by is not None:
-            self._deadlines.push((record.start_by, record.id))
+            self._deadlines.push((record.start_by, record.seq, record.id))
 
     def _hold_key(self, record: JobRecord) -> None:
         if record.holds_key and record.unique_key is not None:
@@ -206,14 +206,14 @@ class Jobs:
 
     # -- what index entries say ------------------------------------------------------------------------
 
-    def _is_lease(self, entry: tuple[int, str, str]) -> bool:
-        record = self._records.get(entry[2])
-        return record is not None and record.lease_token == entry[1]
+    def _is_lease(self, entry: tuple[int, int, str, str]) -> bool:
+        record = self._records.get(entry[3])
+        return record is not None and record.lease_token == entry[2]
 
-    def _is_deadline(self, entry: tuple[int, str]) -> bool:
-        record = self._records.get(entry[1])
+    def _is_deadline(self, entry: tuple[int, int, str]) -> bool:
+        record = self._records.get(entry[2])
         return record is not None and record.status == "pending" and record.start_by == entry[0]
 
-    def _is_prunable(self, entry: tuple[int, str]) -> bool:
-        record = self._records.get(entry[1])
+    def _is_prunable(self, entry: tuple[int, int, str]) -> bool:
+        record = self._records.get(entry[2])
         return record is not None and record.prune_at == entry[0]

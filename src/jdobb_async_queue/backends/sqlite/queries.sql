@@ -92,12 +92,12 @@ SELECT job_type FROM pending WHERE job_type IS NOT NULL
 -- name: expired_leases
 SELECT {job} FROM {jobs}
 WHERE j.status = 'processing' AND j.ns = ? AND j.lease_expires_at <= ?
-ORDER BY j.lease_expires_at LIMIT ?
+ORDER BY j.lease_expires_at, j.seq LIMIT ?
 
 -- name: missed_deadlines
 SELECT {job} FROM {jobs}
 WHERE j.start_by IS NOT NULL AND j.ns = ? AND j.start_by <= ?
-ORDER BY j.start_by LIMIT ?
+ORDER BY j.start_by, j.seq LIMIT ?
 
 -- Moving -----------------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ SELECT seq, job_type, status FROM jobs WHERE ns = ? AND id = ?
 
 -- name: prunable
 SELECT seq, id, job_type, status FROM jobs
-WHERE prune_at IS NOT NULL AND ns = ? AND prune_at <= ? ORDER BY prune_at LIMIT ?
+WHERE prune_at IS NOT NULL AND ns = ? AND prune_at <= ? ORDER BY prune_at, seq LIMIT ?
 
 -- name: delete_job
 DELETE FROM jobs WHERE seq = ?

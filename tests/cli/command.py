@@ -1,0 +1,125 @@
+"""Running the command as its users do: as a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+COMMAND = [sys.executable, "-m", "jdobb_service.cli"]
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a finished command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Return the one JSON document on standard output."""
+        return json.loads(self.out)
+
+    @property
+    def documents(self) -> list[Any]:
+        """Return the JSON documents on standard output, one on each line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Running:
+    """A command that runs; its standard error is collected by line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self._lines: list[str] = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until a line on standard error contains a text."""
+        with self._news:
+            found = self._news.wait_for(lambda: any(text in line for line in self._lines), PATIENCE)
+        assert found, f"{text!r} did not come: {self.err}"
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def end(self) -> Done:
+        """Wait for the end."""
+        assert self.process.stdout is not None
+        out = self.process.stdout.read()
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return Done(code, out, self.err)
+
+    @property
+    def err(self) -> str:
+        """Return what came on standard error so far."""
+        return "".join(self._lines)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._news:
+                self._lines.append(line)
+                self._news.notify_all()
+
+
+@dataclass
+class Jdobb:
+    """The command in a folder, with some environment on top of a clean one."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str, stdin: str | bytes = b"", **environment: str) -> Done:
+        """Run the command to its end."""
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            check=False,
+            cwd=self.folder,
+            env=self._environment(environment),
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    @contextmanager
+    def start(self, *arguments: str, **environment: str) -> Iterator[Running]:
+        """Run the command beside the block, and kill it at the end if it has not ended."""
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=self._environment(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+        ) as process:
+            running = Running(process)
+            try:
+                yield running
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+                running._reader.join(PATIENCE)
+
+    def _environment(self, more: dict[str, str]) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("JDOBB_")}
+        return {**clean, "PYTHONPATH": "", **self.environment, **more}
