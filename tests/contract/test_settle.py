@@ -246,6 +246,15 @@ class TestFail:
         assert answers == [True] * 5
         assert (after.failures, len(after.errors)) == (5, 5)
 
+    async def test_failures_by_hand_at_once_end_the_job_at_its_last(self, queue):
+        job = await start_job(queue, max_attempts=3)
+
+        answers = await asyncio.gather(*(queue.fail(job.id, f"boom {n}") for n in range(6)))
+
+        after = await get_job(queue, job.id)
+        assert sorted(answers) == [False] * 3 + [True] * 3
+        assert (after.status, after.failures) == (JobStatus.FAILED, 3)
+
     async def test_a_failed_attempt_is_an_update(self, queue):
         job = await start_job(queue, retry=STEADY)
 

@@ -38,9 +38,11 @@ scalars = (
     | texts
 )
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
 )
-objects = st.dictionaries(texts, values, max_size=5)
+objects = st.dictionaries(texts, values, max_size=3)
 queries = st.builds(
     ListQuery,
     statuses=st.sampled_from([(), ("pending",), ("processing",), ("failed",), ("complete", "failed")]),
