@@ -39,23 +39,18 @@ def configure_logging(settings: Settings) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
-    handler.terminator = ""
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(max(level, least))
 
 
 def _json() -> Sequence[Processor]:
-    return (structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_dump), _line)
+    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_dump)]
 
 
 def _console() -> Sequence[Processor]:
-    return (structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()), _line)
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
 
 
 def _dump(value: Any, **_options: Any) -> str:
     return to_json(value, fallback=repr, inf_nan_mode="strings").decode()
-
-
-def _line(_logger: Any, _method: str, event: Any) -> str:
-    return f"{event}\n"

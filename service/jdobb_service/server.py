@@ -32,7 +32,7 @@ OK, FAILED, USAGE = 0, 1, 2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FAREWELL = 3
 _KEEP_ALIVE = 30
-_LAST_RESORT = 4.5
+_LAST_RESORT = 4.0
 """Seconds after the grace at which the process ends whatever still holds it (blocked threads, say)."""
 
 log = structlog.get_logger("jdobb_service.server")

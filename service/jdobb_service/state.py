@@ -68,12 +68,14 @@ class ServiceState:
                     await self.queue.close()
 
     async def open(self) -> None:
-        """Connect to the backend; one that does not answer is tried again for half a minute.
+        """Connect to the backend; a server that does not answer is tried again for half a minute.
 
-        Raises ``BackendUnavailable`` when it still does not, or the process closes meanwhile.
+        A file is there or is not. Raises ``BackendUnavailable`` when it still does not, or the process
+        closes meanwhile.
         """
         loop = asyncio.get_running_loop()
-        ends, pause = loop.time() + _PATIENCE, _FIRST_PAUSE
+        patience = 0.0 if self.queue.backend.name == "sqlite" else _PATIENCE
+        ends, pause = loop.time() + patience, _FIRST_PAUSE
         while True:
             try:
                 await self.queue.open()

@@ -1,0 +1,339 @@
+"""The service as a process: its start, its end in time, its worker, and life inside another application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from jdobb_async_queue import JobContext, JobRouter
+from jdobb_service.app import create_app, running
+from jdobb_service.server import Server, banner, shown_backend
+from jdobb_service.settings import Settings
+from tests.support.serving import Running, code_of, eventually, serving
+from tests.support.streams import events, read_all
+
+HANDLERS = """
+import asyncio, time
+from jdobb_async_queue import JobRouter
+router = JobRouter()
+
+@router.handler("quick")
+async def quick(ctx):
+    return {"done": True}
+
+@router.handler("slow")
+async def slow(ctx):
+    await asyncio.sleep(60)
+
+@router.handler("stuck")
+async def stuck(ctx):
+    await asyncio.to_thread(time.sleep, 60)
+"""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running ``jdobb serve`` and where it is."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: Path
+
+    def stop(self, number: int = signal.SIGTERM) -> float:
+        """Send a signal and return how many seconds the end took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(30)
+        return time.monotonic() - began
+
+
+@contextmanager
+def _command(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run ``jdobb serve`` in a folder; what it logs goes to ``log`` there."""
+    folder.joinpath("handlers.py").write_text(HANDLERS)
+    command = [
+        sys.executable,
+        "-m",
+        "jdobb_service.cli",
+        "serve",
+        "handlers:router",
+        "--port",
+        "0",
+        *arguments,
+    ]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JDOBB_")}
+    with (
+        folder.joinpath("log").open("w") as log,
+        subprocess.Popen(
+            command, cwd=folder, env=kept, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[Process]:
+    """Run the service until the block is left, from the moment on at which it says where it is."""
+    with _command(folder, *arguments) as process:
+        assert process.stdout is not None
+        where = re.search(r"http://\S+:\d+", process.stdout.readline())
+        assert where is not None, folder.joinpath("log").read_text()
+        yield Process(process, where[0], folder / "log")
+
+
+def _start(client: httpx.Client, job_type: str) -> str:
+    """Return the id of a job that is running."""
+    job = client.post("/jobs", json={"job_type": job_type})
+    where = job.headers["location"]
+    while job.status_code == 304 or job.json()["status"] == "pending":
+        job = client.get(where, params={"wait": 2}, headers={"if-none-match": job.headers["etag"]})
+    return job.json()["id"]
+
+
+async def test_an_open_stream_and_a_waiting_look_end_cleanly_at_a_signal(tmp_path: Path):
+    with started(tmp_path, "--shutdown-grace", "1") as service:
+        async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
+            job_id = (await client.post("/jobs", json={"job_type": "nobody"})).json()["id"]
+            look = asyncio.create_task(client.get(f"/jobs/{job_id}?wait=20"))
+            async with client.stream("GET", f"/jobs/{job_id}/events") as answer:
+                stream = events(answer)
+                await anext(stream)
+                await anext(stream)
+                service.process.send_signal(signal.SIGTERM)
+                rest = [event async for event in stream]
+            assert [(event.name, event.id, event.data) for event in rest] == [
+                ("server.shutdown", None, {"reason": "shutdown"})
+            ]
+            assert (await look).json()["status"] == "pending"
+        assert await asyncio.to_thread(service.process.wait, 5) == 0
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_a_running_job_is_released_when_its_grace_is_over(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    with started(tmp_path, "--shutdown-grace", "0.5", "--backend-url", url) as service:
+        with httpx.Client(base_url=service.url) as client:
+            job_id = _start(client, "slow")
+        assert service.stop() < 0.5 + 5
+        assert service.process.returncode == 0
+    with started(tmp_path, "--no-workers", "--backend-url", url) as service:
+        job = httpx.get(f"{service.url}/jobs/{job_id}").json()
+        assert (job["status"], job["failures"], job["losses"]) == ("pending", 0, 0)
+
+
+def test_not_even_a_blocked_thread_holds_the_end_up(tmp_path: Path):
+    with started(tmp_path, "--shutdown-grace", "0.2", "--backend-url", "memory://") as service:
+        with httpx.Client(base_url=service.url) as client:
+            _start(client, "stuck")
+        assert service.stop() < 0.2 + 5
+
+
+def test_a_reader_that_takes_nothing_does_not_hold_the_end_up(tmp_path: Path):
+    with started(tmp_path, "--shutdown-grace", "0.2", "--backend-url", "memory://") as service:
+        made = httpx.post(f"{service.url}/jobs", json={"job_type": "nobody"}).json()["id"]
+        with socket.socket() as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", int(service.url.rpartition(":")[2])))
+            reader.sendall(f"GET /jobs/{made}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert reader.recv(10)
+            assert service.stop(signal.SIGINT) < 0.2 + 5
+        assert service.process.returncode == 0
+
+
+def test_the_start_says_where_it_is_and_what_to_try(tmp_path: Path):
+    with started(tmp_path) as service:
+        assert service.process.stdout is not None
+        said = "".join(service.process.stdout.readline() for _ in range(3))
+        assert f"jobs are in {tmp_path / 'jdobb.db'}\n" in said
+        assert f"curl {service.url}/jobs -H 'Content-Type: application/json' -d " in said
+        httpx.get(f"{service.url}/readyz")
+        httpx.get(f"{service.url}/jobs", params={"sig": "t0ps3cret"})
+        service.stop()
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    asked = [line for line in lines if line["event"] == "request"]
+    assert [(line["path"], line["status"]) for line in asked] == [("/jobs", 422)]
+    assert "t0ps3cret" not in service.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--host", "0.0.0.0"), 2, "without API keys"),  # noqa: S104 - it is refused
+        (("--host", "no.such.host.invalid"), 2, "cannot find the address"),
+        (("--backend-url", "mysql://x"), 2, "Unknown backend: mysql"),
+        (("--backend-url", "sqlite:////no/such/folder/jobs.db"), 1, "jdobb: "),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
+):
+    with _command(tmp_path, *arguments) as process:
+        process.communicate(timeout=60)
+    log = tmp_path.joinpath("log").read_text()
+    assert (process.returncode, len(log.splitlines())) == (code, 1), log
+    assert said in log
+
+
+def test_a_taken_port_is_said_in_one_line(tmp_path: Path):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        _command(tmp_path, "--port", str(taken.getsockname()[1])) as process,
+    ):
+        process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "cannot listen on 127.0.0.1 port" in tmp_path.joinpath("log").read_text()
+
+
+async def test_health_says_what_stands_behind_it(service: Running):
+    assert (await service.client.get("/livez")).json() == {"status": "alive"}
+    ready = (await service.client.get("/readyz")).json()
+    name = service.queue.backend.name
+    assert ready["status"] == "ready"
+    assert (ready["backend"]["name"], ready["backend"]["reachable"]) == (name, True)
+    assert ready["backend"]["durability"]
+    assert ready["worker"] == {"enabled": False, "running": False, "restarts": 0}
+
+
+async def test_a_closing_service_is_not_ready_but_lives(on_memory: Running):
+    on_memory.state.closing.set()
+    answer = await on_memory.client.get("/readyz")
+    assert (answer.status_code, code_of(answer)) == (503, "draining")
+    assert answer.headers["retry-after"] == "1"
+    assert (await on_memory.client.get("/livez")).status_code == 200
+
+
+async def test_a_crashed_worker_turns_readiness_red_and_is_started_again(monkeypatch: pytest.MonkeyPatch):
+    router = JobRouter()
+    crashes = iter([RuntimeError("the loop broke")])
+
+    @asynccontextmanager
+    async def lifespan():
+        for crash in crashes:
+            raise crash
+        yield None
+
+    broken = JobRouter(lifespan=lifespan)
+
+    @broken.handler("quick")
+    async def quick(ctx: JobContext) -> dict:
+        return {"n": ctx.data["n"]}
+
+    del router
+    async with serving([broken]) as service:
+        answer = await service.client.get("/readyz")
+        assert (answer.status_code, code_of(answer)) == (503, "worker-down")
+        assert answer.json()["worker"] == {"enabled": True, "running": False, "restarts": 0}
+        assert (await service.client.get("/livez")).status_code == 200
+        posted = await service.post({"job_type": "quick", "data": {"n": 1}}, prefer="wait=20")
+        assert posted.json()["results"] == {"n": 1}
+        assert (await service.client.get("/readyz")).json()["worker"] == {
+            "enabled": True,
+            "running": True,
+            "restarts": 1,
+        }
+
+
+async def test_two_handlers_for_a_job_type_are_refused_at_once():
+    routers = [JobRouter(), JobRouter()]
+    for router in routers:
+
+        @router.handler("same")
+        async def same(ctx: JobContext) -> None:
+            del ctx
+
+    with pytest.raises(ValueError, match="same"):
+        create_app(Settings(backend_url="memory://"), routers)
+
+
+async def test_the_service_lives_inside_another_application(backend_url: str):
+    router = JobRouter()
+
+    @router.handler("quick")
+    async def quick(ctx: JobContext) -> dict:
+        return {"n": ctx.data["n"] + 1}
+
+    inner = create_app(Settings(backend_url=backend_url, shutdown_grace=1), [router])
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI):
+        async with running(inner):
+            yield
+
+    outer = FastAPI(lifespan=lifespan)
+    outer.mount("/queue", inner)
+
+    @outer.get("/own")
+    async def own() -> dict:
+        return {"own": True}
+
+    outer.state.service = inner.state.service  # what the test's server looks at
+    async with serving(app=outer) as service:
+        assert (await service.client.get("/own")).json() == {"own": True}
+        made = await service.client.post(
+            "/queue/jobs", json={"job_type": "quick", "data": {"n": 1}}, headers={"prefer": "wait=20"}
+        )
+        where = made.headers["location"]
+        assert (where, made.json()["results"]) == (f"/queue/jobs/{made.json()['id']}", {"n": 2})
+        assert (await service.client.get(where)).json()["status"] == "complete"
+        assert (await read_all(service.client, f"{where}/events"))[-1].name == "end"
+        await service.client.post("/queue/jobs", json={"job_type": "other"})
+        page = await service.client.get("/queue/jobs?limit=1")
+        assert page.links["next"]["url"].startswith("/queue/jobs?limit=1&cursor=")
+        assert code_of(await service.client.get("/queue/nothing")) == "not-found"
+        assert (await service.client.get("/queue/readyz")).json()["status"] == "ready"
+        assert (await service.client.get("/queue/docs")).status_code == 200
+
+
+async def test_an_application_that_was_not_started_says_so():
+    inner = create_app(Settings(backend_url="memory://"))
+    outer = FastAPI()
+    outer.mount("/queue", inner)
+    outer.state.service = inner.state.service
+    async with serving(app=outer) as service:
+        answer = await service.client.get("/queue/readyz")
+        assert (answer.status_code, code_of(answer)) == (503, "starting")
+        assert (await service.client.post("/queue/jobs", json={"job_type": "a"})).status_code == 201
+
+
+async def test_ending_the_server_ends_streams(on_memory: Running):
+    job_id = await on_memory.new_job()
+    async with on_memory.client.stream("GET", f"/jobs/{job_id}/events") as answer:
+        stream = events(answer)
+        await anext(stream)
+        await anext(stream)
+        on_memory.server.should_exit = True
+        assert [event.name async for event in stream] == ["server.shutdown"]
+    await eventually(lambda: on_memory.state.streams.taken == 0)
+
+
+def test_a_second_signal_hurries():
+    server = Server.__new__(Server)
+    server.should_exit, server.force_exit = True, False
+    server.handle_exit(signal.SIGTERM, None)
+    assert server.force_exit
+
+
+def test_what_is_shown_of_a_backend_holds_no_password(tmp_path: Path):
+    assert shown_backend("redis://user:hunter2@host:6379/0") == "redis://***@host:6379/0"
+    assert shown_backend("sqlite:////var/lib/jobs.db") == "/var/lib/jobs.db"
+    assert shown_backend("sqlite:///jobs.db") == str(tmp_path / "jobs.db")
+    assert shown_backend("sqlite:///:memory:") == "sqlite:///:memory:"
+    assert '"job_type": "mail"' in banner(Settings(), "http://127.0.0.1:1", "mail")
