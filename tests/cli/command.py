@@ -1,18 +1,25 @@
-"""Running the command as its users do: as a process of its own, in a folder of its own."""
+"""Running the command: as a process of its own, or in this one, which is quicker; in a folder of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from typer.testing import CliRunner
+
+from jdobb_service.cli.application import make_app
 
 COMMAND = [sys.executable, "-m", "jdobb_service.cli"]
 PATIENCE = 30.0
@@ -53,6 +60,16 @@ class Running:
             found = self._news.wait_for(lambda: any(text in line for line in self._lines), PATIENCE)
         assert found, f"{text!r} did not come: {self.err}"
 
+    def wait_for_port(self, port: str) -> None:
+        """Wait until something listens on a port of this machine."""
+        ends = time.monotonic() + PATIENCE
+        while True:
+            assert self.process.poll() is None, self.err
+            assert time.monotonic() < ends, self.err
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port)), 1):
+                return
+            time.sleep(0.02)
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.process.send_signal(number)
@@ -85,8 +102,15 @@ class Jdobb:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, *arguments: str, stdin: str | bytes = b"", **environment: str) -> Done:
-        """Run the command to its end."""
+    def __call__(self, *arguments: str, **environment: str) -> Done:
+        """Run the command in this process to its end."""
+        env = self._environment(environment)
+        with contextlib.chdir(self.folder), patch.dict(os.environ, env, clear=True):
+            done = CliRunner().invoke(make_app(), arguments, prog_name="jdobb", catch_exceptions=False)
+        return Done(done.exit_code, done.stdout, done.stderr)
+
+    def process(self, *arguments: str, stdin: str | bytes = b"", **environment: str) -> Done:
+        """Run the command as a process to its end."""
         done = subprocess.run(
             [*COMMAND, *arguments],
             check=False,
@@ -98,7 +122,7 @@ class Jdobb:
         )
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    @contextmanager
+    @contextlib.contextmanager
     def start(self, *arguments: str, **environment: str) -> Iterator[Running]:
         """Run the command beside the block, and kill it at the end if it has not ended."""
         pipe = subprocess.PIPE

@@ -26,7 +26,7 @@ async def boom(_ctx: JobContext) -> None:
 async def hold(ctx: JobContext) -> dict:
     """Wait until a file named like the job appears; say so while waiting."""
     await ctx.update(0.25, "holding")
-    while not Path(f"release-{ctx.id}").exists():
+    while not Path(f"release-{ctx.id}").exists():  # noqa: ASYNC110, ASYNC240 - the test looks for a file, or blocks on purpose
         await asyncio.sleep(0.01)
     return {"held": True}
 
@@ -34,5 +34,5 @@ async def hold(ctx: JobContext) -> dict:
 @router.handler("block")
 async def block(ctx: JobContext) -> None:
     """Hold the event loop itself."""
-    Path(f"blocking-{ctx.id}").touch()
-    time.sleep(60)
+    Path(f"blocking-{ctx.id}").touch()  # noqa: ASYNC240 - the test looks for a file, or blocks on purpose
+    time.sleep(60)  # noqa: ASYNC251 - the test looks for a file, or blocks on purpose

@@ -519,7 +519,7 @@ class Histories(RuleBasedStateMachine):
 
 
 async def everything(queue: JobQueue) -> Any:
-    """Return what can be read of a queue, but for seqs."""
+    """Return what can be read of a queue, but for seqs, and which of the errors of one instant came last."""
     jobs = (await queue.list_jobs(limit=200)).items
     logs = [[each.model_dump(exclude={"seq"}) for each in await log_of(queue, job.id)] for job in jobs]
     return (
@@ -527,7 +527,7 @@ async def everything(queue: JobQueue) -> Any:
         logs,
         await queue.job_types(),
         await queue.stats_history(),
-        await queue.stats_errors(),
+        [(each.job_type, each.type, each.count, each.last_at) for each in await queue.stats_errors()],
     )
 
 

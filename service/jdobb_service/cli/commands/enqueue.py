@@ -167,18 +167,21 @@ def read_data(given: str | None) -> dict[str, Any]:
 
 def _text(given: str) -> tuple[str, str]:
     """Return a name for where the data came from, and the text."""
+    if given != "-" and not given.startswith("@"):
+        return "data", given
+    place = "data on standard input" if given == "-" else f"data in {given[1:]}"
     try:
-        if given == "-":
-            if sys.stdin.isatty():
-                note("reading the data from the terminal; Ctrl-D ends it")
-            return "data on standard input", sys.stdin.buffer.read().decode()
-        if given.startswith("@"):
-            return f"data in {given[1:]}", Path(given[1:]).read_text(encoding="utf-8")
+        return place, (_standard_input() if given == "-" else Path(given[1:]).read_bytes()).decode()
     except OSError as error:
-        raise _unusable(f"data in {given[1:]}", f"cannot be read: {error.strerror}") from None
+        raise _unusable(place, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise _unusable("data", f"is not UTF-8 at byte {error.start}") from None
-    return "data", given
+        raise _unusable(place, f"is not UTF-8 at byte {error.start}") from None
+
+
+def _standard_input() -> bytes:
+    if sys.stdin.isatty():
+        note("reading the data from the terminal; Ctrl-D ends it")
+    return sys.stdin.buffer.read()
 
 
 def _new_job(**fields: Any) -> NewJob:

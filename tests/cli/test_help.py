@@ -1,0 +1,128 @@
+"""What the command says of itself, and how little it loads for that."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from jdobb_async_queue import JobStatus
+from jdobb_service import cli
+from jdobb_service.cli.application import KEYS, SECTIONS, make_app
+from jdobb_service.cli.commands.jobs import Status
+from jdobb_service.cli.commands.keys import Scope
+from jdobb_service.keys import SCOPES
+from tests.cli.command import Jdobb
+
+NAMES = [name for commands in SECTIONS.values() for name in commands]
+HEAVY = {"fastapi", "httpx", "jdobb_async_queue", "pydantic", "pydantic_settings", "rich", "uvicorn"}
+
+
+def help_of(*arguments: str) -> str:
+    done = CliRunner().invoke(make_app(), [*arguments, "--help"], prog_name="jdobb")
+    assert done.exit_code == 0
+    return done.stdout
+
+
+def test_help_lists_every_command(jdobb: Jdobb):
+    done = jdobb.process("--help")
+    assert (done.code, done.err) == (0, "")
+    for name in [*NAMES, "keys"]:
+        assert f"\n  {name}  " in done.out
+
+
+@pytest.mark.parametrize("name", [*NAMES, "keys new"])
+def test_the_help_of_a_command_has_an_example_on_a_line_of_its_own(name: str):
+    assert f"\n      jdobb {name}" in help_of(*name.split())
+
+
+def test_help_needs_none_of_the_heavy_libraries():
+    program = (
+        "import sys; from jdobb_service.cli.application import make_app; make_app(); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.split())
+
+
+def test_help_comes_in_a_quarter_of_a_second(jdobb: Jdobb):
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        jdobb.process("--help")
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.25
+
+
+def test_no_callback_is_a_coroutine_function_for_typer_would_not_await_it():
+    app = make_app()
+    apps = [app, *(group.typer_instance for group in app.registered_groups)]
+    commands = [command for group in apps if group for command in group.registered_commands]
+    assert len(commands) == len(NAMES) + len(KEYS)
+    for command in commands:
+        assert command.callback is not None
+        assert not inspect.iscoroutinefunction(command.callback)
+
+
+def test_a_coroutine_function_is_registered_as_a_function_that_runs_it():
+    is_run = []
+
+    async def probe() -> int:
+        is_run.append(True)
+        return 3
+
+    app = typer.Typer()
+    app.command()(cli.running.runnable(probe))
+    assert CliRunner().invoke(app, []).exit_code == 3
+    assert is_run
+
+
+def test_version(jdobb: Jdobb):
+    done = jdobb.process("--version")
+    assert (done.code, done.out) == (0, "jdobb 0.1.0\n")
+
+
+def test_a_mistyped_command_is_met_with_the_near_one(jdobb: Jdobb):
+    done = jdobb("enqeue", "email")
+    assert (done.code, done.out) == (2, "")
+    assert "Did you mean 'enqueue'?" in done.err
+
+
+def test_without_arguments_it_shows_its_help(jdobb: Jdobb):
+    assert "Usage: jdobb" in jdobb().err
+
+
+def test_choices_in_options_are_the_ones_that_exist():
+    assert [status.value for status in Status] == [status.value for status in JobStatus]
+    assert tuple(scope.value for scope in Scope) == SCOPES
+
+
+def run_main(preparation: str) -> subprocess.CompletedProcess[str]:
+    program = f"import sys; {preparation}; from jdobb_service.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+
+def test_on_python_3_10_it_says_in_one_line_what_it_needs():
+    done = run_main("sys.version_info = (3, 10, 13, 'final', 0)")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("jdobb needs Python 3.11 or newer, this is 3.10.13")
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_its_extra_it_says_in_one_line_what_to_install():
+    done = run_main("sys.modules['typer'] = None")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "jdobb needs the package typer: pip install 'jdobb-async-queue[cli]'\n"
+
+
+def test_the_entry_point_can_be_read_and_imported_by_python_3_10():
+    tree = ast.parse(inspect.getsource(cli), feature_version=(3, 10))
+    imported = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names] + [
+        node.module for node in tree.body if isinstance(node, ast.ImportFrom)
+    ]
+    assert {str(name) for name in imported} <= {"__future__", "sys"}
