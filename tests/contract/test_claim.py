@@ -360,3 +360,13 @@ class TestWaiting:
 
 def new_job(job_type: str, priority: JobPriority = NORMAL, delay: float | None = None):
     return NewJob(job_type=job_type, priority=priority, delay=delay)
+
+
+async def test_an_id_that_is_used_again_for_another_type_is_claimed_as_that_type_alone(queue):
+    await make_job(queue, "email", job_id="again")
+    await queue.cancel("again")
+    await queue.delete("again")
+    await make_job(queue, "sms", job_id="again")
+
+    assert await queue.claim(["email"]) is None
+    assert (await claim_job(queue, "sms")).job_type == "sms"

@@ -66,7 +66,7 @@ class Ready:
             entry = (-record.priority, record.run_at, record.seq, record.id)
             self._heap(self._due, record.job_type, self._is_due).push(entry)
         else:
-            later = (record.run_at, record.id)
+            later = (record.run_at, record.seq, record.id)
             self._heap(self._later, record.job_type, self._is_later).push(later)
 
     def best(self, job_types: list[str], now: int) -> str | None:
@@ -125,10 +125,16 @@ class Ready:
         return (
             record is not None
             and record.status == "pending"
+            and record.seq == entry[2]
             and record.run_at == entry[1]
             and record.priority == -entry[0]
         )
 
     def _is_later(self, entry: Any) -> bool:
-        record = self._jobs.get(entry[1])
-        return record is not None and record.status == "pending" and record.run_at == entry[0]
+        record = self._jobs.get(entry[2])
+        return (
+            record is not None
+            and record.status == "pending"
+            and record.seq == entry[1]
+            and record.run_at == entry[0]
+        )

@@ -212,8 +212,13 @@ class Jobs:
 
     def _is_deadline(self, entry: tuple[int, int, str]) -> bool:
         record = self._records.get(entry[2])
-        return record is not None and record.status == "pending" and record.start_by == entry[0]
+        return (
+            record is not None
+            and record.seq == entry[1]
+            and record.status == "pending"
+            and record.start_by == entry[0]
+        )
 
     def _is_prunable(self, entry: tuple[int, int, str]) -> bool:
         record = self._records.get(entry[2])
-        return record is not None and record.prune_at == entry[0]
+        return record is not None and record.seq == entry[1] and record.prune_at == entry[0]
