@@ -331,7 +331,8 @@ class SQLiteBackend(QueueBackend):
             self._wake = writer.wake = WakeFile(f"{self.path}-wake")
         writes = Batcher(
             database, writer, self._name,
-            max_batch=self._max_batch, on_commit=self._ring, when_idle=partial(_tidy, writer),
+            max_batch=self._max_batch, on_commit=self._ring, checkpoint=writer.checkpoint,
+            when_idle=partial(_tidy, writer),
         )  # fmt: skip
         self._reads = writes if self.path is None else await self._connect_reader(writer.ns)
         self._writes = writes
@@ -354,7 +355,12 @@ class SQLiteBackend(QueueBackend):
         thread = database if isinstance(database, threading.Thread) else getattr(database, "_thread", None)
         if isinstance(thread, threading.Thread):
             thread.daemon = True
-        await database
+        try:
+            await database
+        except BaseException:
+            if isinstance(thread, threading.Thread):
+                thread.join(1.0)  # it still speaks to the loop, which may end once this is told
+            raise
         self._databases.append(database)
         self._connections.append(made[0])
         return database, made[0]
@@ -395,3 +401,4 @@ def _tidy(writer: Writer) -> None:
 async def _in_thread(database: aiosqlite.Connection, connection: Connection, work: Callable[[], Any]) -> None:
     connection.work = work
     await database.commit()
+    connection.outcome()

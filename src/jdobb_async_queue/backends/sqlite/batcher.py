@@ -7,6 +7,7 @@ own, so that a cancelled caller harms no neighbour.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import aiosqlite
 
     from jdobb_async_queue.backends.sqlite.transaction import Touched
+
+logger = logging.getLogger("jdobb_async_queue")
 
 MAX_BATCH = 128
 _MOST_WAITING = 10_000
@@ -38,8 +41,8 @@ class _Waiting:
 class Batcher:
     """The way to one connection.
 
-    ``on_commit`` is called on the event loop with whom each batch touched; ``when_idle`` runs in the
-    connection's thread after a second without work.
+    ``on_commit`` is called on the event loop with whom each batch touched. ``checkpoint`` runs in the
+    connection's thread when a batch says that it is due, ``when_idle`` after a second without work.
     """
 
     def __init__(
@@ -50,13 +53,14 @@ class Batcher:
         *,
         max_batch: int = MAX_BATCH,
         on_commit: Callable[[Touched], None] = lambda _: None,
+        checkpoint: Callable[[], object] | None = None,
         when_idle: Callable[[], object] | None = None,
     ) -> None:
         self._database = database
         self._connection = connection
         self._place = place
         self._max_batch = max_batch
-        self._on_commit, self._when_idle = on_commit, when_idle
+        self._on_commit, self._checkpoint, self._when_idle = on_commit, checkpoint, when_idle
         self._waiting: deque[_Waiting] = deque()
         self._room = asyncio.Event()
         self._room.set()
@@ -128,6 +132,8 @@ class Batcher:
         self._on_commit(done.touched)
         for item, result in zip(batch, done.results, strict=False):
             self._answer(item, result.value, result.error)
+        if done.is_checkpoint_due:
+            await self._tidy_up(self._checkpoint)
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -163,21 +169,33 @@ class Batcher:
 
     def _tidy(self) -> None:
         if self._task is None and not self._closed:
-            self._task = asyncio.ensure_future(self._tidy_up())
+            self._task = asyncio.ensure_future(self._be_idle())
 
-    async def _tidy_up(self) -> None:
+    async def _be_idle(self) -> None:
         try:
-            await self._hop(self._when_idle)
-        except Exception:  # noqa: BLE001, S110 - it is tried again after the next batch
-            pass
+            await self._tidy_up(self._when_idle)
         finally:
             self._task = None
             if self._waiting:
                 self._start()
 
+    async def _tidy_up(self, work: Callable[[], object] | None) -> None:
+        try:
+            await self._hop(work)
+        except Exception:
+            logger.debug("tidying up has to wait", exc_info=True)
+
     async def _hop(self, work: Callable[[], Any] | None) -> Any:
-        """Do ``work`` in the connection's thread."""
+        """Do ``work`` in the connection's thread, and return only when it is over.
+
+        A loop that ends cancels this task too; the calls under way are finished and answered all the same.
+        """
         self._connection.work = work
-        await self._database.commit()
-        done, self._connection.done = self._connection.done, None
-        return done
+        hopping = True
+        while hopping:
+            try:
+                await self._database.commit()
+                hopping = False
+            except asyncio.CancelledError:
+                logger.debug("waiting for the connection's thread")
+        return self._connection.outcome()

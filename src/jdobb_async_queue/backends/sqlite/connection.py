@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from jdobb_async_queue.backends.sqlite.faults import is_busy
 from jdobb_async_queue.backends.sqlite.guards import Inodes
 from jdobb_async_queue.backends.sqlite.queries import SQL
-from jdobb_async_queue.backends.sqlite.schema import migrate
+from jdobb_async_queue.backends.sqlite.schema import check, migrate
 from jdobb_async_queue.backends.sqlite.transaction import Touched, Transaction
 from jdobb_async_queue.errors import JobQueueError
 
@@ -69,10 +69,14 @@ class Result:
 
 @dataclass(slots=True)
 class Batch:
-    """What a batch did, and whom it touched; ``results`` end where the time for a transaction did."""
+    """What a batch did, and whom it touched; ``results`` end where the time for a transaction did.
+
+    ``is_checkpoint_due`` asks for one before the next batch, once the callers have their answers.
+    """
 
     results: list[Result] = field(default_factory=list)
     touched: Touched = field(default_factory=Touched)
+    is_checkpoint_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +96,32 @@ class Place:
 
 
 class Connection(sqlite3.Connection):
-    """A connection whose ``commit()`` does ``work``, in the thread that owns it."""
+    """A connection whose ``commit()`` does ``work``, in the thread that owns it.
+
+    What came of it waits for ``outcome()``. Without work ``commit()`` does nothing, which makes it a
+    barrier: whoever has awaited it knows that the work before is over.
+    """
 
     work: Callable[[], Any] | None = None
-    done: Any = None
+    _done: Any = None
+    _failure: BaseException | None = None
 
     def commit(self) -> None:
         """Do the work that was put here."""
-        if self.work is None:
-            super().commit()
-            return
         work, self.work = self.work, None
-        self.done = work()
+        if work is not None:
+            try:
+                self._done = work()
+            except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is taken
+                self._failure = error
+
+    def outcome(self) -> Any:
+        """Return what the last work returned, or raise what it raised."""
+        done, failure = self._done, self._failure
+        self._done = self._failure = None
+        if failure is not None:
+            raise failure
+        return done
 
 
 class Reader(Connection):
@@ -123,10 +141,18 @@ class Reader(Connection):
         self.execute("BEGIN")
         try:
             transaction = Transaction(self, self.ns, self._place.clock.now(), self._place.updates_kept)
-            batch.results = [_one(call, transaction) for call in calls]
+            batch.results = [self._answer(call, transaction) for call in calls]
         finally:
             self.execute("ROLLBACK")
         return batch
+
+    @staticmethod
+    def _answer(call: Call, transaction: Transaction) -> Result:
+        """Read; there is nothing to take back, so any error is its caller's alone."""
+        try:
+            return Result(call.operation(transaction))
+        except Exception as error:  # noqa: BLE001 - told to the caller
+            return Result(error=error)
 
 
 class Writer(Connection):
@@ -213,7 +239,8 @@ class Writer(Connection):
         if self._inodes is not None:
             self._inodes.check()
         batch.touched = transaction.touched
-        self._after_commit(batch.touched)
+        batch.is_checkpoint_due = self._count_changes() > _CHANGES_PER_CHECKPOINT
+        self._wake_others(batch.touched)
         return batch
 
     def _one_by_one(self, calls: Sequence[Call]) -> Batch:
@@ -226,18 +253,23 @@ class Writer(Connection):
             else:
                 batch.results += alone.results
                 batch.touched.add(alone.touched)
+                batch.is_checkpoint_due = alone.is_checkpoint_due
         return batch
 
-    def _after_commit(self, touched: Touched) -> None:
+    def _count_changes(self) -> int:
+        """Return about how many pages the log has grown by since the last checkpoint."""
+        changed, self._counted = self.total_changes - self._counted, self.total_changes
+        if changed:
+            self._changes += _CHANGES_PER_COMMIT + changed
+        return self._changes
+
+    def _wake_others(self, touched: Touched) -> None:
+        """Tell other processes. It is committed, so nothing that fails here may fail the batch."""
         if self.wake is not None:
-            self.wake.signal(ready=bool(touched.types), updates=bool(touched.jobs) or touched.cancelled)
-        self._changes += _CHANGES_PER_COMMIT + self.total_changes - self._counted
-        self._counted = self.total_changes
-        if self._changes > _CHANGES_PER_CHECKPOINT:
             try:
-                self.checkpoint()
-            except sqlite3.OperationalError:
-                logger.debug("a checkpoint has to wait", exc_info=True)
+                self.wake.signal(ready=bool(touched.types), updates=bool(touched.jobs) or touched.cancelled)
+            except OSError:
+                logger.warning("other processes could not be woken", exc_info=True)
 
     def _begin(self) -> None:
         self._patiently(lambda: self.execute("BEGIN IMMEDIATE"))
@@ -260,8 +292,12 @@ class Writer(Connection):
             self._synchronous = wanted
 
     def _set_up(self) -> None:
-        """Set the pragmas; each may find the file locked by somebody who is just creating it."""
+        """Set the pragmas; each may find the file locked by somebody who is just creating it.
+
+        A file that is not ours is refused first: already the journal mode would change it.
+        """
         self.execute("PRAGMA busy_timeout=0").fetchall()
+        check(self)
         self.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()
         if self._place.path is not None and self.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             self.execute("PRAGMA journal_mode=WAL").fetchall()

@@ -78,7 +78,7 @@ class Inodes:
 def _identity(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)  # noqa: PTH116 - a Path costs more than the call, and this runs with every commit
-    except FileNotFoundError:
+    except OSError:
         return None
     return status.st_dev, status.st_ino
 

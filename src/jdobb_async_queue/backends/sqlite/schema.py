@@ -21,7 +21,8 @@ def migrate(connection: sqlite3.Connection, namespace: str) -> int:
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        _bring_up_to_date(connection)
+        if not check(connection):
+            _create(connection)
         number = _namespace(connection, namespace)
         connection.execute("COMMIT")
     except BaseException:
@@ -31,12 +32,15 @@ def migrate(connection: sqlite3.Connection, namespace: str) -> int:
     return number
 
 
-def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+def check(connection: sqlite3.Connection) -> bool:
+    """Tell whether the database has its tables; an empty one has none yet.
+
+    Raises ``SchemaTooNew`` or ``BackendError`` when it is not for this code to change. Nothing is written.
+    """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application == 0 and version == 0 and not _has_tables(connection):
-        _create(connection)
-        return
+        return False
     if application != APPLICATION_ID:
         raise BackendError(
             "the file is an SQLite database, but not one of jdobb-async-queue; it is left as it is"
@@ -46,6 +50,7 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
             f"the database has schema {version // _PER_MAJOR}.{version % _PER_MAJOR}, this release knows "
             f"{MAJOR}.{MINOR}: use a newer release; the file is left as it is"
         )
+    return True
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
