@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from jdobb_async_queue.backends.base import LeaseAnswer, Swept
@@ -22,8 +23,10 @@ NOTHING_SWEPT = Swept()
 
 def claim(transaction: Transaction, request: ClaimRequest) -> list[JobRecord]:
     """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
-    sweep(transaction, _SWEEP_PER_CLAIM, request.retention)
-    types = json.dumps(_claimable(transaction, request.job_types))
+    if not transaction.swept:
+        sweep(transaction, _SWEEP_PER_CLAIM, request.retention)
+        transaction.swept = True
+    types = _array(_claimable(transaction, request.job_types))
     claimed: list[JobRecord] = []
     now = transaction.now
     while len(claimed) < request.limit:
@@ -80,10 +83,15 @@ def _beat(transaction: Transaction, ref: LeaseRef) -> LeaseAnswer:
     return LeaseAnswer("ok", max(0, expires_at - transaction.now))
 
 
-def _claimable(transaction: Transaction, job_types: tuple[str, ...] | None) -> list[str]:
-    paused = {job_type for (job_type,) in transaction.all("paused_types", transaction.ns, transaction.now)}
+def _claimable(transaction: Transaction, job_types: tuple[str, ...] | None) -> tuple[str, ...]:
+    paused = transaction.paused()
     if job_types is None:
-        found = [job_type for (job_type,) in transaction.named("pending_types", ns=transaction.ns)]
-    else:
-        found = list(dict.fromkeys(job_types))
-    return [job_type for job_type in found if job_type not in paused]
+        job_types = tuple(row[0] for row in transaction.named("pending_types", ns=transaction.ns))
+    if not paused:
+        return job_types
+    return tuple(job_type for job_type in job_types if job_type not in paused)
+
+
+@lru_cache(maxsize=256)
+def _array(job_types: tuple[str, ...]) -> str:
+    return json.dumps(list(dict.fromkeys(job_types)))

@@ -50,6 +50,9 @@ class Transaction:
         self._execute = connection.execute
         self.ns, self.now = ns, now
         self.touched = Touched()
+        self.swept = False
+        """What was due has been looked for: at one instant, once is enough."""
+        self._paused: frozenset[str] | None = None
         self._updates_kept = updates_kept
         self._types: dict[str, TypeRecord] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -97,6 +100,12 @@ class Transaction:
             known = self._types[job_type] = TypeRecord(job_type) if row is None else rows.to_type(row)
         return known
 
+    def paused(self) -> frozenset[str]:
+        """Return the job types that are not to be claimed now."""
+        if self._paused is None:
+            self._paused = frozenset(row[0] for row in self.all("paused_types", self.ns, self.now))
+        return self._paused
+
     def count(self, job_type: str, status: str) -> int:
         """Return how many jobs of this type have this status."""
         row = self.one("count", self.ns, job_type, status)
@@ -127,6 +136,7 @@ class Transaction:
         """Store a job type's settings."""
         self.write("put_job_type", *rows.from_type(self.ns, settings))
         self._types[settings.job_type] = settings
+        self._paused = None
         return settings
 
     def insert(self, record: JobRecord) -> JobRecord:
