@@ -55,3 +55,16 @@ async def run_block(text: str, names: dict[str, Any]) -> dict[str, Any]:
     if inspect.isawaitable(running):
         await running
     return names
+
+
+def table(page: str, title: str) -> list[list[str]]:
+    """Return the cells of the first table below a title, without its head."""
+    below = ROOT.joinpath(page).read_text(encoding="utf-8").split(f"\n## {title}\n")[1]
+    lines = re.search(r"^\|.*\n\|[-|]+\n((?:\|.*\n)*)", below, re.MULTILINE)
+    assert lines is not None
+    return [re.split(r" *(?<!\\)\| *", line.strip("| ")) for line in lines[1].splitlines()]
+
+
+def calls_in(cell: str) -> set[tuple[str, str]]:
+    """Return the calls that a cell names: method and path."""
+    return set(re.findall(r"(GET|POST|PUT|DELETE) (/[^`]*)", cell))

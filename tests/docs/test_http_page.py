@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.docs.blocks import blocks_of, run_block
+from jdobb_service.app import create_app
+from jdobb_service.settings import Settings
+from tests.docs.blocks import blocks_of, calls_in, run_block, table
 from tests.docs.service import Service, serving
 
 PAGE = "docs/http.md"
@@ -59,3 +61,15 @@ async def test_the_service_can_be_mounted_into_an_application():
         job = await client.get(answer.headers["location"])
         assert job.json()["status"] == "pending"
         assert answer.headers["location"] == f"/queue/jobs/{job.json()['id']}"
+
+
+def test_the_scopes_are_those_of_the_document():
+    document = create_app(Settings(backend_url="memory://")).openapi()
+    needed = {
+        (method.upper(), path): scheme["apiKey"]
+        for path, item in document["paths"].items()
+        for method, described in item.items()
+        for scheme in described.get("security", [])
+    }
+    shown = {call: [row[0].strip("`")] for row in table(PAGE, "Keys") for call in calls_in(row[1])}
+    assert shown == needed

@@ -18,7 +18,7 @@ from jdobb_async_queue.records import JobRecord, Retention
 from jdobb_async_queue.transitions import AttemptFailure, Transition
 from jdobb_service.app import create_app
 from jdobb_service.settings import PREFIX, Settings
-from tests.docs.blocks import ROOT, blocks_of, run_block
+from tests.docs.blocks import ROOT, blocks_of, calls_in, run_block, table
 from tests.docs.service import Service, serving
 
 PAGE = "README.md"
@@ -69,14 +69,6 @@ async def test_the_quick_start_prints_what_the_page_says(tmp_path: Path):
 async def test_the_handler_can_be_declared():
     names = await run_block(blocks_of(PAGE, "python")[1].text, {})
     assert list(names["router"].handlers) == ["mail"]
-
-
-def table(page: str, title: str) -> list[list[str]]:
-    """Return the cells of the first table below a title, without its head."""
-    below = ROOT.joinpath(page).read_text(encoding="utf-8").split(f"\n## {title}\n")[1]
-    lines = re.search(r"^\|.*\n\|[-|]+\n((?:\|.*\n)*)", below, re.MULTILINE)
-    assert lines is not None
-    return [re.split(r" *(?<!\\)\| *", line.strip("| ")) for line in lines[1].splitlines()]
 
 
 def settings_rows() -> list[list[str]]:
@@ -139,11 +131,7 @@ def test_the_statuses_move_as_the_code_moves_them(page: str):
 
 
 def test_the_calls_are_those_of_the_service():
-    calls = {
-        (method, path)
-        for row in table(PAGE, "HTTP")
-        for method, path in re.findall(r"(GET|POST|PUT|DELETE) (/[^`]*)", row[0])
-    }
+    calls = {call for row in table(PAGE, "HTTP") for call in calls_in(row[0])}
     document = create_app(Settings(backend_url="memory://")).openapi()
     served = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
     assert calls - {("GET", "/openapi.json"), ("GET", "/docs")} == served
