@@ -47,8 +47,8 @@ def test_4_for_a_conflict(place: Jdobb, new_id: Callable[[], str]):
 
 
 def test_5_for_a_store_that_cannot_be_opened(jdobb: Jdobb):
-    jdobb.folder.joinpath("file").write_text("no folder")
-    done = jdobb.process("get", "x", "--backend-url", "sqlite:///file/jobs.db")
+    jdobb.folder.joinpath("jobs.db").write_text("words, which are no database, however many there are")
+    done = jdobb.process("get", "x", "--backend-url", "sqlite:///jobs.db")
     assert done.code == 5
     assert is_one_line(done)
 

@@ -11,7 +11,7 @@ from tests.cli.command import Jdobb
 from tests.cli.test_enqueue import DELAYED, JOB_FIELDS
 
 UPDATE_FIELDS = {
-    "job_id", "status", "progress", "message", "results", "error", "timestamp", "seq", "attempt", "kind", "gap",
+    "job_id", "status", "progress", "message", "results", "error", "timestamp", "seq", "attempt", "kind", "gap",  # noqa: E501 - one line of names
 }  # fmt: skip
 
 
