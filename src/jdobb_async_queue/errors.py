@@ -147,11 +147,14 @@ class Snooze(HandlerSignal):
         self.delay = _seconds(delay)
 
 
+_CENTURY = 100 * 365.25 * 86_400
+
+
 def _seconds(delay: float) -> float:
     if isinstance(delay, bool) or not isinstance(delay, (int, float)):
         msg = f"delay must be a number of seconds, got {type(delay).__name__}"
         raise TypeError(msg)
-    if not 0 <= delay < float("inf"):
-        msg = f"delay must be a finite number of seconds >= 0, got {delay!r}"
+    if not 0 <= delay <= _CENTURY:
+        msg = f"delay must be from 0 to {_CENTURY:.0f} seconds (a century), got {delay!r}"
         raise ValueError(msg)
     return float(delay)

@@ -341,3 +341,32 @@ async def test_handlers_publish_their_settings_so_that_every_process_sees_them(q
 
     assert (info.retry.max_attempts, info.max_lost) == (4, 2)
     assert info.payload_schema["required"] == ["to"]
+
+
+class OddError(BaseException):
+    """What some test tools raise."""
+
+
+async def test_whatever_a_handler_raises_fails_its_job_and_frees_its_slot(queue, start):
+    async def email(ctx):
+        raise OddError("odd")
+
+    await start(email=email, max_concurrent=1)
+    first = await queue.wait(await queue.enqueue("email"), WITHIN)
+    second = await queue.wait(await queue.enqueue("email"), WITHIN)
+
+    assert (first.status, second.status) == (JobStatus.FAILED, JobStatus.FAILED)
+
+
+async def test_a_delay_beyond_all_bounds_fails_that_job_alone(queue, start):
+    async def email(ctx):
+        raise Snooze(1e306)
+
+    async def sms(ctx): ...
+
+    await start(email=email, sms=sms)
+    failed = await queue.wait(await queue.enqueue("email"), WITHIN)
+    other = await queue.wait(await queue.enqueue("sms"), WITHIN)
+
+    assert "delay" in failed.error
+    assert other.status is JobStatus.COMPLETE

@@ -63,7 +63,9 @@ class Executor:
             results = await self._call(execution, bound)
         except asyncio.CancelledError:
             return _outcome_of_cancellation(execution)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
             return _outcome_of_stop(execution) if _is_stopped(execution) else _outcome_of_error(error)
         else:
             return _outcome_of_stop(execution) if _is_stopped(execution) else self._outcome_of_return(results)
