@@ -104,7 +104,7 @@ class Jdobb:
 
     def __call__(self, *arguments: str, **environment: str) -> Done:
         """Run the command in this process to its end."""
-        env = self._environment(environment)
+        env = self.clean_environment(environment)
         with contextlib.chdir(self.folder), patch.dict(os.environ, env, clear=True):
             done = CliRunner().invoke(make_app(), arguments, prog_name="jdobb", catch_exceptions=False)
         return Done(done.exit_code, done.stdout, done.stderr)
@@ -115,7 +115,7 @@ class Jdobb:
             [*COMMAND, *arguments],
             check=False,
             cwd=self.folder,
-            env=self._environment(environment),
+            env=self.clean_environment(environment),
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
             timeout=PATIENCE,
@@ -129,7 +129,7 @@ class Jdobb:
         with subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=self.folder,
-            env=self._environment(environment),
+            env=self.clean_environment(environment),
             stdin=subprocess.DEVNULL,
             stdout=pipe,
             stderr=pipe,
@@ -144,6 +144,7 @@ class Jdobb:
                 process.wait()
                 running._reader.join(PATIENCE)
 
-    def _environment(self, more: dict[str, str]) -> dict[str, str]:
+    def clean_environment(self, more: dict[str, str]) -> dict[str, str]:
+        """Return the environment of the command: this process's without settings, and what was added."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("JDOBB_")}
         return {**clean, "PYTHONPATH": "", **self.environment, **more}

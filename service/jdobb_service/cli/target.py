@@ -10,6 +10,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +35,10 @@ def load_routers(targets: Sequence[str]) -> list[JobRouter]:
 
 def _load(target: str) -> list[JobRouter]:
     name, colon, attribute = target.partition(":")
-    if not name or (colon and not attribute):
+    is_path = os.sep in name or name.endswith(".py")
+    if not is_path and ("" in name.split(".") or (colon and not attribute)):
         raise _unusable(target, "name a router as module:router, such as myapp.jobs:router")
-    if os.sep in name or name.endswith(".py"):
+    if is_path:
         dotted = name.removesuffix(".py").strip("./").replace(os.sep, ".")
         suggestion = f"{dotted}:{attribute or 'router'}"
         raise _unusable(target, f"name the module with dots: {suggestion}")
@@ -103,13 +105,19 @@ def _unknown(name: str, missing: str) -> str:
             return f"there is no module {name}: {parent} is not a package"
     else:
         where = [os.getcwd()]  # noqa: PTH109 - pkgutil takes strings
-    known = [found.name for found in pkgutil.iter_modules(where)]
-    near = _near(leaf, known, prefix=f"{parent}." if dot else "")
+    near = _near(leaf, _modules(where), prefix=f"{parent}." if dot else "")
     return f"there is no module {missing} here or on the import path{near}"
 
 
+def _modules(folders: Iterable[str]) -> list[str]:
+    """Return the modules and packages in folders, also packages without ``__init__.py``."""
+    listed = list(folders)
+    names = [path.name for folder in listed for path in Path(folder).iterdir() if path.is_dir()]
+    return [*(found.name for found in pkgutil.iter_modules(listed)), *filter(str.isidentifier, names)]
+
+
 def _near(name: str, known: Iterable[str], prefix: str = "") -> str:
-    near = difflib.get_close_matches(name, [word for word in known if not word.startswith("_")], n=3)
+    near = difflib.get_close_matches(name, {word for word in known if not word.startswith("_")}, n=3)
     return f"; did you mean {' or '.join(prefix + word for word in near)}?" if near else ""
 
 
