@@ -84,7 +84,11 @@ async def _of_store(
 ) -> AsyncGenerator[Finding]:
     from jdobb_service.cli.clients.backend import open_queue, shared_settings, shown_url
 
-    settings = shared_settings(backend_url=backend_url, namespace=namespace)
+    try:
+        settings = shared_settings(backend_url=backend_url, namespace=namespace)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+        yield _failure("settings", error)
+        return
     yield Finding("settings", "ok", _settings_source())
     async with open_queue(settings) as queue:
         began = time.perf_counter()
