@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from jdobb_async_queue import JobQueue
 from jdobb_async_queue.testing import MemoryBackend, run_job
 from tests.docs.blocks import blocks_of, run_block
+from tests.docs.programs import interrupt, output_of, running
 
 
 @pytest.fixture(autouse=True)
@@ -23,27 +23,13 @@ def _in_a_folder_with_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
 
 
-async def start(program: str) -> asyncio.subprocess.Process:
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=pipe, stderr=pipe)
-
-
-async def output_of(process: asyncio.subprocess.Process) -> str:
-    printed, complained = await asyncio.wait_for(process.communicate(), timeout=20)
-    assert process.returncode == 0, complained.decode()
-    return printed.decode()
-
-
 async def test_the_first_programs_print_what_the_page_says():
     blocks = blocks_of("docs/getting-started.md", "python", "text")
     one_file, its_output, worker, producer, its_answer = blocks
-    assert await output_of(await start(one_file.text)) == its_output.text
-    working = await start(worker.text)
-    try:
-        assert await output_of(await start(producer.text)) == its_answer.text
-    finally:
-        working.send_signal(signal.SIGINT)
-        await asyncio.wait_for(working.communicate(), timeout=20)
+    assert await output_of(one_file.text) == its_output.text
+    async with running(worker.text) as working:
+        assert await output_of(producer.text) == its_answer.text
+        assert await interrupt(working) == "KeyboardInterrupt"
 
 
 async def test_a_backup_made_while_the_queue_is_in_use_can_be_opened():

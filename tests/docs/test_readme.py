@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from jdobb_async_queue.transitions import AttemptFailure, Transition
 from jdobb_service.app import create_app
 from jdobb_service.settings import PREFIX, Settings
 from tests.docs.blocks import ROOT, blocks_of, calls_in, run_block, table
+from tests.docs.programs import output_of
 from tests.docs.service import Service, serving
 
 PAGE = "README.md"
@@ -56,14 +55,10 @@ def test_all_jobs_of_the_examples_complete(service: Service):
                 assert client.get(f"/jobs/{job['id']}?wait=20").json()["status"] == "complete"
 
 
-async def test_the_quick_start_prints_what_the_page_says(tmp_path: Path):
+async def test_the_quick_start_prints_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
     program, output = blocks_of(PAGE, "python", "text")[:2]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program.text, cwd=tmp_path, stdout=pipe, stderr=pipe
-    )
-    printed, complained = await asyncio.wait_for(process.communicate(), timeout=20)
-    assert (printed.decode(), complained.decode()) == (output.text, "")
+    assert await output_of(program.text) == output.text
 
 
 async def test_the_handler_can_be_declared():

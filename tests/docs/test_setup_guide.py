@@ -6,7 +6,6 @@ import ast
 import asyncio
 import hashlib
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ import pytest
 
 from jdobb_async_queue import Job, JobQueue
 from tests.docs.blocks import ROOT, run_block
+from tests.docs.programs import interrupt, running
 from tests.docs.setup_guide import GUIDE, PATTERNS, PYTHON, QUEUES, pieces, prompt_section
 from tests.support.jobs import eventually
 
@@ -112,12 +112,12 @@ async def test_steps_3_and_4_create_a_queue_and_a_worker_and_enqueue_a_job(backe
     create, enqueue = PYTHON["Step 3: Create Queue and Worker"], PYTHON["Step 4: Enqueue Jobs"]
     assert '# or "redis", "sqlite"' in create
     names = await run_block(create.replace('"memory"', f'"{backend}"'), {})
-    running = asyncio.create_task(names["worker"].run())  # the guide: `# await worker.run()` at your start-up
+    task = asyncio.create_task(names["worker"].run())  # the guide: `# await worker.run()` at your start-up
     await run_block(enqueue, names)
     job = await finished(names["queue"], names["job_id"])
     assert (job.status, job.data, job.results) == ("complete", {"input": "value"}, {"status": "done"})
     await names["worker"].stop()
-    await running
+    await task
     await names["queue"].close()
 
 
@@ -134,11 +134,11 @@ async def test_the_producer_pattern_enqueues_a_job(names: dict[str, Any], backen
 async def test_the_consumer_pattern_processes_a_job_and_stops(names: dict[str, Any], backend: str):
     async with queue_of(backend) as queue:
         job_id = await queue.enqueue("job_type_name", data={"n": 1}, metadata={"user_id": "123"})
-        running = asyncio.create_task(run_block(PYTHON["CONSUMER PATTERN"], names | {"queue": queue}))
+        task = asyncio.create_task(run_block(PYTHON["CONSUMER PATTERN"], names | {"queue": queue}))
         job = await finished(queue, job_id)
         assert (job.status, job.results, job.message) == ("complete", {"output": "result"}, "Working...")
         assert await queue.signal_worker((await queue.workers())[0].id, "stop")
-        await asyncio.wait_for(running, timeout=10)
+        await asyncio.wait_for(task, timeout=10)
 
 
 @on_each_backend
@@ -180,13 +180,9 @@ async def test_the_fastapi_pattern_serves_and_processes_jobs(backend: str):
 async def test_the_standalone_worker_processes_jobs_until_it_is_interrupted():
     async with queue_of("sqlite") as queue:  # another process cannot enqueue in memory
         job_id = await queue.enqueue("task")
-        worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", on("sqlite", PATTERNS["standalone_worker"]), stderr=asyncio.subprocess.PIPE
-        )
-        assert (await finished(queue, job_id)).results == {"done": True}
-        worker.send_signal(signal.SIGINT)
-        _, said = await asyncio.wait_for(worker.communicate(), timeout=10)
-        assert said.decode().splitlines()[-1] == "KeyboardInterrupt"
+        async with running(on("sqlite", PATTERNS["standalone_worker"])) as worker:
+            assert (await finished(queue, job_id)).results == {"done": True}
+            assert await interrupt(worker) == "KeyboardInterrupt"
 
 
 def test_the_testing_pattern_passes_as_a_test():
