@@ -12,7 +12,7 @@ from jdobb_async_queue import JobQueue
 from tests.support.backends import KINDS, Kind
 from tests.support.clock import ManualClock
 
-settings.register_profile("same", deadline=None, database=None, derandomize=True, max_examples=300)
+settings.register_profile("same", deadline=None, database=None, derandomize=True, max_examples=200)
 settings.register_profile("explore", deadline=None, database=None, max_examples=3000)
 settings.load_profile("same")
 
