@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,14 @@ from tests.cli.command import Jdobb
 from tests.support.processes import free_port
 
 HANDLERS = Path(__file__).with_name("handlers.py")
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _ctrl_c_reaches_children() -> Iterator[None]:
+    """Undo that shells make what they run in the background deaf to Ctrl-C, and all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
