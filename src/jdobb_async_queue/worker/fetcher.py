@@ -51,7 +51,7 @@ class Fetcher(Loop):
         types, free = shift.claimable(), shift.slots.free
         self._starved = free <= 0
         if shift.quiet or self._starved or not types:
-            return shift.poll_interval if self._burst else None
+            return await self._until_due(types) if self._burst else None
         asked_at = shift.clock.monotonic()
         records = await shift.backend.claim_pending_jobs(self._request(types, free))
         if self.stopped:
