@@ -219,8 +219,9 @@ class QueueBackend(ABC):
     async def heartbeat(self, leases: Sequence[LeaseRef]) -> list[LeaseAnswer]:
         """Renew (``extend``) or just look at leases; one answer each, in order.
 
-        ``ok``: the token is current and the lease has not been taken away. ``cancelled``: the job was
-        cancelled while this token was its last. ``lost``: anything else, also an unknown job.
+        ``ok``: the token is current and the lease has not been taken away (also when it has run out but
+        nobody has rescued the job yet). ``cancelled``: the job is cancelled. ``lost``: anything else, also
+        an unknown job.
         """
 
     @abstractmethod
