@@ -18,13 +18,15 @@ from jdobb_async_queue.transitions import Transition
 from jdobb_async_queue.views import snapshot, update_view
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
     from jdobb_async_queue.backends.base import QueueBackend, UpdatePage
     from jdobb_async_queue.models import JobUpdate
     from jdobb_async_queue.queue import JobQueue
 
 _LOOK_AGAIN = 1.0
+_BEYOND = 2**53
+"""No update ever has this seq."""
 
 
 class Broadcaster:
@@ -40,7 +42,7 @@ class Broadcaster:
         ``subscribe(job_id, after=snapshot.seq)`` goes on from there without a seam.
         Raises ``JobNotFound``.
         """
-        page = await self._read(job_id, 2**53)
+        page = await self._read(job_id, _BEYOND)
         return snapshot(page.record)
 
     async def subscribe(self, job_id: str, *, after: int | None = None) -> AsyncIterator[JobUpdate]:
@@ -53,34 +55,31 @@ class Broadcaster:
 
         Raises ``JobNotFound`` for an unknown job; a job removed meanwhile ends the iteration.
         """
+        if after is not None:
+            validation.count(after, "after", least=0, most=_BEYOND)
         backend = await self._backend()
         with backend.watch([job_topic(job_id)]) as bell:
-            page = await self._read(job_id, 2**53 if after is None else after)
+            page = await self._read(job_id, _BEYOND if after is None else after)
+            begun_at = page.record.last_seq
             cursor, first = _first(page, after)
             if first is not None:
                 yield first
-            if page.record.is_terminal and cursor >= page.record.last_seq:
-                return
             while True:
+                news = _news(page, cursor)
+                for update in news:
+                    cursor = update.seq
+                    yield update
+                    if update.is_terminal and cursor > begun_at:
+                        return
+                if page.record.is_terminal and cursor >= page.record.last_seq:
+                    return
+                if not news:
+                    await bell.wait(_LOOK_AGAIN)
                 bell.clear()
                 try:
                     page = await self._read(job_id, cursor)
                 except JobNotFound:
                     return
-                if page.record.trimmed_seq > cursor:
-                    gap = snapshot(page.record, gap=True)
-                    cursor = gap.seq
-                    yield gap
-                    if page.record.is_terminal:
-                        return
-                    continue
-                for update in page.updates:
-                    cursor = update.seq
-                    yield update_view(page.record, update)
-                if page.record.is_terminal and cursor >= page.record.last_seq:
-                    return
-                if not page.updates:
-                    await bell.wait(_LOOK_AGAIN)
 
     async def subscribe_with_timeout(
         self,
@@ -89,19 +88,9 @@ class Broadcaster:
     ) -> AsyncIterator[JobUpdate]:
         """Do as ``subscribe`` does; ``TimeoutError`` when no update came for ``timeout`` seconds."""
         patience = validation.positive(timeout, "timeout")
-        updates = aiter(self.subscribe(job_id))
+        updates = self.subscribe(job_id)
         try:
-            while True:
-                pending = asyncio.ensure_future(anext(updates, None))
-                done, _ = await asyncio.wait([pending], timeout=patience)
-                if not done:
-                    pending.cancel()
-                    await asyncio.wait([pending])
-                    msg = f"no update of job {job_id!r} for {timeout} s"
-                    raise TimeoutError(msg)
-                update = pending.result()
-                if update is None:
-                    return
+            while (update := await _within(anext(updates, None), patience, job_id)) is not None:
                 yield update
         finally:
             await updates.aclose()  # type: ignore[attr-defined]  # an async generator
@@ -144,9 +133,32 @@ class Broadcaster:
         return page
 
     async def _begin(self, key: tuple[str, int]) -> UpdatePage | None:
-        del self._reads[key]
+        await asyncio.sleep(0)
+        self._reads.pop(key, None)
         backend = await self._backend()
         return await backend.read_updates(*key)
+
+
+async def _within(coming: Awaitable[JobUpdate | None], patience: float, job_id: str) -> JobUpdate | None:
+    """Return the update that comes; whatever ends the waiting, nothing goes on waiting behind it."""
+    pending = asyncio.ensure_future(coming)
+    try:
+        done, _ = await asyncio.wait([pending], timeout=patience)
+    finally:
+        if not pending.done():
+            pending.cancel()
+            await asyncio.wait([pending])
+    if not done:
+        msg = f"no update of job {job_id!r} for {patience:g} s"
+        raise TimeoutError(msg)
+    return pending.result()
+
+
+def _news(page: UpdatePage, cursor: int) -> list[JobUpdate]:
+    """Return what a reading after ``cursor`` found; the present state alone where older was trimmed."""
+    if page.record.trimmed_seq > cursor:
+        return [snapshot(page.record, gap=True)]
+    return [update_view(page.record, update) for update in page.updates]
 
 
 def _first(page: UpdatePage, after: int | None) -> tuple[int, JobUpdate | None]:

@@ -6,7 +6,6 @@ Every refusal names the field, what was expected and what came.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -30,6 +29,8 @@ _UNIQUE_UNTIL = get_args(UniqueUntil)
 _NO_SETTINGS = (None, None, None, None)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
+_LAST_INSTANT = (datetime.max.replace(tzinfo=timezone.utc) - _EPOCH) // _MILLISECOND
+"""The end of the year 9999: a later millisecond could be stored, but never shown."""
 _MAX_SECONDS = 100 * 365.25 * 86_400
 _MIN_LEASE, _MAX_LEASE = 0.1, 86_400.0
 MAX_ERROR_LENGTH = 10_000
@@ -38,14 +39,14 @@ MAX_MESSAGE_LENGTH = 10_000
 
 
 def name(value: Any, field: str) -> str:
-    """Return a job type or id: 1 to 128 characters of ``A-Z a-z 0-9 . _ : -``."""
+    """Return a job type or id: 1 to 128 characters of ``A-Z a-z 0-9 . _ : -``, as a plain string."""
     if not isinstance(value, str):
         msg = f"{field} must be a string, got {type(value).__name__}"
         raise TypeError(msg)
     if _NAME.fullmatch(value) is None:
         msg = f"{field} must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, got {value[:140]!r}"
         raise ValueError(msg)
-    return value
+    return str.__str__(value)
 
 
 def names(values: Iterable[str] | None, field: str) -> tuple[str, ...] | None:
@@ -67,7 +68,7 @@ def number(value: Any, field: str, *, least: float = 0.0, most: float = _MAX_SEC
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         msg = f"{field} must be a number, got {type(value).__name__}"
         raise TypeError(msg)
-    if not math.isfinite(value) or not least <= value <= most:
+    if not least <= value <= most:
         msg = f"{field} must be a number from {least:g} to {most:g}, got {value!r}"
         raise ValueError(msg)
     return float(value)
@@ -131,7 +132,7 @@ def at(value: Any, field: str, *, down: bool = False) -> int:
         msg = f"{field} must carry a time zone, got the naive {value.isoformat()}"
         raise ValueError(msg)
     since = value - _EPOCH
-    return since // _MILLISECOND if down else -(-since // _MILLISECOND)
+    return min(since // _MILLISECOND if down else -(-since // _MILLISECOND), _LAST_INSTANT)
 
 
 def status(value: Any, field: str = "status") -> str:
@@ -264,8 +265,7 @@ def _unique_key(value: Any) -> str:
     if _UNIQUE_KEY.fullmatch(value) is None or not value.isprintable():
         msg = f"unique_key must be 1 to 255 visible characters, got {value[:270]!r}"
         raise ValueError(msg)
-    key: str = value
-    return key
+    return str.__str__(value)
 
 
 def _one_of(value: Any, field: str, allowed: tuple[str, ...]) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
+from enum import Enum
+
+import pytest
 
 from jdobb_async_queue import (
     Broadcaster,
@@ -423,3 +426,66 @@ async def test_a_crowd_of_jobs_ends_with_every_job_settled_once(queue):
 
     assert sorted(settled) == sorted(ids)
     assert {tuple(counts.items()) for counts in (await queue.counts()).values()} == {(("complete", 50),)}
+
+
+async def test_the_end_of_time_can_be_read_back(queue):
+    end = datetime.max.replace(tzinfo=timezone.utc)
+    job_id = await queue.enqueue("email", run_at=end)
+    paused = await queue.pause("email", until=end)
+
+    assert (await queue.get(job_id)).run_at.year == 9999
+    assert [job.id for job in (await queue.list_jobs()).items] == [job_id]
+    assert (paused.paused, (await queue.job_types())[0].pause_until.year) == (True, 9999)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400)])
+async def test_a_number_beyond_all_bounds_is_refused_by_name(queue, value):
+    with pytest.raises(ValueError, match="delay"):
+        await queue.enqueue("email", delay=value)
+
+
+async def test_a_job_type_from_an_enum_wakes_whoever_waits_for_it(queue):
+    class Kind(str, Enum):
+        MAIL = "mail"
+
+    with queue.backend.watch(["type:mail"]) as bell:
+        job_id = await queue.enqueue(Kind.MAIL)
+
+        assert bell.rung
+    assert (await queue.claim([Kind.MAIL])).id == job_id
+
+
+@pytest.mark.parametrize("after", [-1, True, "5", 1.0])
+async def test_a_place_in_the_log_is_a_whole_number(queue, after):
+    job_id = await queue.enqueue("email")
+
+    with pytest.raises((ValueError, TypeError), match="after"):
+        await anext(Broadcaster(queue).subscribe(job_id, after=after))
+
+
+async def test_a_live_watch_ends_at_a_terminal_update_although_the_job_was_retried_before_it_looked(queue):
+    job_id = await queue.enqueue("email")
+    updates = Broadcaster(queue).subscribe(job_id, after=0)
+    await queue.update(job_id, 0.5)
+    first = await anext(updates)
+    await queue.fail(job_id, "boom")
+    await queue.retry(job_id)
+
+    assert [first.progress, *[update.status.value async for update in updates]] == [0.5, "failed"]
+
+
+async def test_whoever_stops_watching_with_a_timeout_leaves_nothing_behind(queue):
+    job_id = await queue.enqueue("email")
+
+    async def watch():
+        async for _ in Broadcaster(queue).subscribe_with_timeout(job_id, 30):
+            pass
+
+    watching = asyncio.ensure_future(watch())
+    while not queue.backend._bells.watched_jobs():  # noqa: ASYNC110 - the bells have no event of their own
+        await asyncio.sleep(0)
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+
+    assert not queue.backend._bells.watched_jobs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from jdobb_async_queue.queue.core import QueueOptions
     from jdobb_async_queue.records import JobRecord
     from jdobb_async_queue.router import Handler
+
+logger = logging.getLogger("jdobb_async_queue")
 
 LOST, CANCELLED, SHUTDOWN, TIMEOUT = "lost", "cancelled", "shutdown", "timeout"
 
@@ -136,4 +139,7 @@ class Shift:
     def tell(self, fact: facts.Fact) -> None:
         """Tell a fact to whoever listens."""
         for listener in self.listeners:
-            listener(fact)
+            try:
+                listener(fact)
+            except Exception:
+                logger.exception("a listener failed on %r", fact)
