@@ -28,8 +28,8 @@ class JobTypes:
         self._stored: frozenset[str] = frozenset()
         self._read_at = float("-inf")
         for router in routers:
-            router.on_register(self._read_routers)
-        self._read_routers()
+            router.used_by(self)
+        self.handlers_changed()
 
     async def check(self, job_type: str, data: dict[str, Any]) -> None:
         """Refuse a job that no handler could take. Raises ``Problem``: unknown-job-type, validation."""
@@ -46,7 +46,11 @@ class JobTypes:
             self._stored = frozenset(info.job_type for info in await self._queue.job_types())
         return job_type in self._stored
 
-    def _read_routers(self) -> None:
+    def refuse_known(self, job_type: str) -> None:
+        """Refuse nothing: the worker that runs the handlers does."""
+
+    def handlers_changed(self) -> None:
+        """Read the routers' handlers anew."""
         self._models = {
             job_type: handler.data_model
             for router in self._routers

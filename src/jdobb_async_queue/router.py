@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -64,6 +65,16 @@ class Handler:
         return cls(job_type, function, data_model, settings)
 
 
+class RouterUser(Protocol):
+    """What has included a router."""
+
+    def refuse_known(self, job_type: str) -> None:
+        """Raise ``ValueError`` for a job type that has a handler already."""
+
+    def handlers_changed(self) -> None:
+        """Take notice of a new handler."""
+
+
 class JobRouter:
     """Handlers of some job types, to be included into workers.
 
@@ -74,7 +85,7 @@ class JobRouter:
     def __init__(self, *, lifespan: Lifespan | None = None) -> None:
         self.lifespan = lifespan
         self._handlers: dict[str, Handler] = {}
-        self._listeners: list[Callable[[], None]] = []
+        self._users: weakref.WeakSet[RouterUser] = weakref.WeakSet()
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -128,10 +139,12 @@ class JobRouter:
         if job_type in self._handlers:
             msg = f"job type {job_type!r} already has a handler"
             raise ValueError(msg)
+        for user in self._users:
+            user.refuse_known(job_type)
         self._handlers[job_type] = declared
-        for listener in self._listeners:
-            listener()
+        for user in self._users:
+            user.handlers_changed()
 
-    def on_register(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` after each later registration."""
-        self._listeners.append(listener)
+    def used_by(self, user: RouterUser) -> None:
+        """Ask ``user`` before each later registration, and tell it afterwards, for as long as it lives."""
+        self._users.add(user)

@@ -370,3 +370,45 @@ async def test_a_delay_beyond_all_bounds_fails_that_job_alone(queue, start):
 
     assert "delay" in failed.error
     assert other.status is JobStatus.COMPLETE
+
+
+async def test_the_settings_of_a_handler_registered_late_hold_from_its_first_job(queue, start):
+    async def email(ctx):
+        return None
+
+    async def sms(ctx):
+        if ctx.attempt == 1:
+            raise ValueError
+
+    worker = await start(email=email)
+    waiting = await queue.enqueue("sms")
+    await queue.wait(await queue.enqueue("email"), WITHIN)
+    worker.register_handler("sms", sms, retry=RetryPolicy(max_attempts=2, base=0))
+
+    assert (await queue.wait(waiting, WITHIN)).status is JobStatus.COMPLETE
+
+
+def test_a_router_that_is_in_use_takes_no_second_handler_for_a_job_type(queue):
+    async def email(ctx): ...
+
+    router = JobRouter()
+    worker = Worker(queue)
+    worker.include_router(router)
+    worker.register_handler("email", email)
+
+    with pytest.raises(ValueError, match="already has a handler"):
+        router.register_handler("email", email)
+    assert router.handlers == {}
+
+
+async def test_a_listener_that_raises_costs_no_slot(queue, start):
+    async def email(ctx): ...
+
+    def broken(fact):
+        raise ZeroDivisionError
+
+    worker = await start(email=email, max_concurrent=1)
+    worker.add_listener(broken)
+    jobs = [await queue.wait(await queue.enqueue("email"), WITHIN) for _ in range(3)]
+
+    assert [job.status for job in jobs] == [JobStatus.COMPLETE] * 3

@@ -163,3 +163,64 @@ async def test_a_worker_rescues_what_a_dead_one_left(make_queue, start):
     job = await queue.wait(job_id, 1.8)
 
     assert (job.results, job.losses) == ({"attempt": 2}, 1)
+
+
+async def test_the_lease_of_a_handler_that_cleans_up_is_kept_until_it_has_ended(make_queue, start):
+    queue = make_queue(clock=SystemClock(), lease=0.3)
+    entered = asyncio.Event()
+
+    async def email(ctx):
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.8)
+
+    worker = await start(on=queue, email=email)
+    job_id = await queue.enqueue("email", max_lost=1)
+    await asyncio.wait_for(entered.wait(), WITHIN)
+    await asyncio.wait_for(worker.stop(), WITHIN)
+    job = await get_job(queue, job_id)
+
+    assert (job.status, job.losses, job.failures) == (JobStatus.PENDING, 0, 0)
+
+
+async def test_an_attempt_that_timed_out_fails_although_its_cleanup_outlasts_the_lease(make_queue, start):
+    queue = make_queue(clock=SystemClock(), lease=0.3)
+    runs = 0
+
+    async def email(ctx):
+        nonlocal runs
+        runs += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.8)
+
+    await start(on=queue, email=email)
+    job = await queue.wait(await queue.enqueue("email", timeout=0.05), WITHIN)
+
+    assert (job.status, job.losses, job.failures, runs) == (JobStatus.FAILED, 0, 1, 1)
+    assert job.error.startswith("timeout:")
+
+
+async def test_an_attempt_whose_handler_ignores_its_timeout_is_settled_without_it(make_queue, start):
+    queue = make_queue(clock=SystemClock(), lease=0.3)
+    end = asyncio.Event()
+
+    async def email(ctx):
+        while not end.is_set():
+            try:
+                await end.wait()
+            except asyncio.CancelledError:
+                continue
+
+    worker = await start(on=queue, email=email, max_concurrent=1)
+    job = await queue.wait(await queue.enqueue("email", timeout=0.05), WITHIN)
+    waiting = await queue.enqueue("email")
+
+    assert (job.status, job.failures, job.losses) == (JobStatus.FAILED, 1, 0)
+    assert [fact.job_id for fact in told(worker, facts.HandlerIgnoresCancellation)] == [job.id]
+    assert (await get_job(queue, waiting)).attempt == 0
+    end.set()
+    assert (await queue.wait(waiting, WITHIN)).status is JobStatus.COMPLETE

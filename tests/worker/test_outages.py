@@ -10,7 +10,8 @@ import pytest
 from jdobb_async_queue import BackendUnavailable, JobQueue, JobStatus
 from jdobb_async_queue.clock import SystemClock
 from jdobb_async_queue.instrumentation import facts
-from tests.support.jobs import eventually
+from jdobb_async_queue.records import NewRecord
+from tests.support.jobs import eventually, log_of
 from tests.support.outage import FailingBackend
 from tests.worker.conftest import told
 
@@ -116,4 +117,58 @@ async def test_a_worker_can_be_stopped_during_an_outage(failing, start):
     failing.down = True
     await asyncio.wait_for(worker.stop(), WITHIN)
 
+    assert not worker.is_running
+
+
+async def test_what_a_handler_reports_during_an_outage_is_delivered_afterwards(failing, start):
+    down, up = asyncio.Event(), asyncio.Event()
+
+    async def email(ctx):
+        await ctx.update(0.1, "before")
+        await down.wait()
+        await ctx.update(0.8, "during")
+        await ctx.log("a line")
+        await up.wait()
+
+    queue = JobQueue(failing)
+    await start(on=queue, email=email)
+    job_id = await queue.enqueue("email")
+
+    async def reported():
+        return (await queue.get(job_id)).progress == 0.1
+
+    await eventually(reported)
+    failing.down = True
+    before = failing.called["apply"]
+    down.set()
+
+    async def tried():
+        return failing.called["apply"] > before
+
+    await eventually(tried)
+    failing.down = False
+    up.set()
+    job = await queue.wait(job_id, WITHIN)
+    said = [(update.kind, update.message) for update in await log_of(queue, job_id)]
+
+    assert (job.status, job.message) == (JobStatus.COMPLETE, "during")
+    assert said[-3:-1] == [("progress", "during"), ("log", "a line")]
+
+
+async def test_stopping_is_bounded_when_the_backend_hangs(failing, start, monkeypatch):
+    async def email(ctx): ...
+
+    async def never(*_):
+        await asyncio.Event().wait()
+
+    queue = JobQueue(failing)
+    worker = await start(on=queue, email=email)
+    await queue.wait(await queue.enqueue("email"), WITHIN)
+    for call in ("claim_pending_jobs", "apply", "heartbeat", "sweep", "remove_worker"):
+        monkeypatch.setattr(failing, call, never, raising=True)
+    await failing.inner.store(
+        [NewRecord(id="last", job_type="email", priority=5, data=b"{}", metadata=b"{}")]
+    )
+
+    await asyncio.wait_for(worker.stop(), 8)
     assert not worker.is_running

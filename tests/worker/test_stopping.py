@@ -191,3 +191,40 @@ async def test_a_worker_that_is_told_to_stop_ends(queue, start):
 
     await eventually(has_ended)
     assert not await queue.signal_worker(info.id, "run")
+
+
+async def test_cancelling_everything_at_once_releases_what_runs(queue):
+    entered = asyncio.Event()
+
+    async def email(ctx):
+        entered.set()
+        await asyncio.Event().wait()
+
+    worker = Worker(queue)
+    worker.register_handler("email", email)
+    before = asyncio.all_tasks()
+    running = asyncio.ensure_future(worker.run())
+    job_id = await queue.enqueue("email", max_lost=1)
+    await asyncio.wait_for(entered.wait(), WITHIN)
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, WITHIN)
+    job = await get_job(queue, job_id)
+
+    assert (job.status, job.failures, job.losses) == (JobStatus.PENDING, 0, 0)
+
+
+async def test_a_handler_may_stop_its_own_worker(queue, start):
+    async def email(ctx):
+        await worker.stop()
+        return {"done": True}
+
+    worker = await start(email=email, shutdown_grace=30.0)
+    job_id = await queue.enqueue("email")
+
+    async def has_ended():
+        return not worker.is_running
+
+    await eventually(has_ended)
+    assert (await get_job(queue, job_id)).results == {"done": True}

@@ -31,39 +31,44 @@ class Completer(Loop):
         self._waiting: list[tuple[Execution, AttemptOutcome]] = []
 
     def submit(self, execution: Execution, outcome: AttemptOutcome) -> None:
-        """Take the outcome of an attempt whose handler has ended."""
+        """Take the outcome of an attempt."""
         execution.settling = True
         self._waiting.append((execution, outcome))
         self.bell.ring()
 
-    async def run(self) -> None:
-        """Settle until stopped, and then what still waits, as long as the backend answers."""
-        await super().run()
-        while self._waiting and not self._failures:
-            await self.turn()
+    async def flush(self) -> None:
+        """Settle what still waits, as long as the backend answers; called when the loop has ended."""
+        while self._waiting:
+            await self.poll()
 
     async def poll(self) -> float | None:
         """Settle what waits, in one call."""
         batch = self._waiting[:_BATCH]
         if not batch:
             return None
-        settled = [self._settle(execution, outcome) for execution, outcome in batch]
-        changes = [change for own in settled for change in own]
-        answers = iter(await self._apply(changes))
+        settled = [(execution, outcome, *self._settle(execution, outcome)) for execution, outcome in batch]
+        try:
+            answers = iter(
+                await self._apply([change for *_, reports, last in settled for change in (*reports, last)])
+            )
+        except BaseException:
+            for execution, _, reports, _ in settled:
+                self._reporter.put_back(execution, reports)
+            raise
         del self._waiting[: len(batch)]
-        for (execution, outcome), own in zip(batch, settled, strict=True):
-            for _ in own[:-1]:
+        for execution, outcome, reports, change in settled:
+            for _ in reports:
                 next(answers)
-            self._done(execution, outcome, own[-1], next(answers))
+            self._done(execution, outcome, change, next(answers))
         return 0.0 if self._waiting else None
 
-    def _settle(self, execution: Execution, outcome: AttemptOutcome) -> list[Transition]:
-        """Return the last progress that waits, and the transition that settles the attempt."""
+    def _settle(self, execution: Execution, outcome: AttemptOutcome) -> tuple[list[Transition], Transition]:
+        """Return the reports that still wait, and the transition that settles the attempt."""
         options = self.shift.options
         change = settle(
             outcome, execution.record, options.retention, options.rng, lease_token=execution.token
         )
-        return [*self._reporter.take(execution), change]
+        return self._reporter.take(execution), change
 
     async def _apply(self, changes: list[Transition]) -> list[Applied | None]:
         """Apply all in one call; if that meets a defect, one by one, so that it costs one job only."""
@@ -89,7 +94,9 @@ class Completer(Loop):
         self, execution: Execution, outcome: AttemptOutcome, change: Transition, answer: Applied | None
     ) -> None:
         shift, record = self.shift, execution.record
-        shift.slots.give_back(execution)
+        execution.settled = True
+        if execution.ended:
+            shift.slots.give_back(execution)
         accepted = answer is not None and answer.outcome in _ACCEPTED
         if accepted and change.verb == "release":
             shift.released += 1

@@ -7,13 +7,11 @@ finish, then it is cancelled and given back, and only then the loops that settle
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue.errors import JobQueueError
-from jdobb_async_queue.instrumentation import facts
-from jdobb_async_queue.transitions import Transition
 from jdobb_async_queue.worker.completer import Completer
-from jdobb_async_queue.worker.executor import Executor
+from jdobb_async_queue.worker.executor import TO_OBEY, Executor
 from jdobb_async_queue.worker.fetcher import Fetcher
 from jdobb_async_queue.worker.heartbeat import Heartbeat
 from jdobb_async_queue.worker.maintenance import Maintenance
@@ -26,10 +24,10 @@ if TYPE_CHECKING:
     from jdobb_async_queue.worker.loop import Loop
     from jdobb_async_queue.worker.shift import Shift
 
-_TO_OBEY = 2.0
-"""Seconds that cancelled handlers get to end."""
-_TO_ANSWER = 3.0
-"""Seconds that the backend gets for the last calls."""
+_TO_ANSWER = 1.0
+"""Seconds that a claim on its way gets to come back."""
+_TO_END = 4.0
+"""Seconds after the grace within which everything ends, whatever hangs."""
 
 
 class Crew:
@@ -48,15 +46,18 @@ class Crew:
         self._tasks: dict[Loop, asyncio.Task[None]] = {}
         shift.slots.on_free(self._freed.set)
 
+    def runs(self, task: asyncio.Task[Any] | None) -> bool:
+        """Tell whether a task is one of this run's handlers."""
+        return self._shift.slots.of_task(task) is not None
+
     def leave(self) -> None:
-        """Begin to stop."""
+        """Begin to stop, also while a claim hangs."""
         self._leaving.set()
         self._fetcher.stop()
 
     def handlers_changed(self) -> None:
         """Claim and publish by the new set of handlers."""
         self._fetcher.ring()
-        self._heartbeat.ring()
 
     async def run(self) -> None:
         """Run until ``leave`` was called or a burst has ended, then stop in order."""
@@ -64,30 +65,37 @@ class Crew:
             self._completer, self._reporter, self._heartbeat, self._maintenance, self._fetcher,
         )  # fmt: skip
         self._tasks = {loop: asyncio.ensure_future(loop.run()) for loop in loops}
-        fetching = self._tasks[self._fetcher]
+        leaving = asyncio.ensure_future(self._leaving.wait())
         try:
-            await asyncio.wait([fetching])
+            await asyncio.wait([self._tasks[self._fetcher], leaving], return_when=asyncio.FIRST_COMPLETED)
             await self._finish(self._grace)
         except asyncio.CancelledError:
+            self._shift.leaving = True
             await _uninterrupted(self._finish(0.0))
             raise
         finally:
-            for task in self._tasks.values():
+            tasks = [*self._tasks.values(), leaving]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _finish(self, grace: float) -> None:
+        time = asyncio.get_running_loop().time
         self.leave()
-        await _bounded(self._tasks[self._fetcher], _TO_ANSWER)
-        await self._until_idle(grace)
+        begun = time()
+        await _bounded(self._tasks[self._fetcher], max(grace, _TO_ANSWER))
+        await self._until_idle(begun + grace - time())
+        ends = time() + _TO_END
         for execution in self._shift.slots.executions:
             execution.stop(SHUTDOWN)
-        await self._until_idle(_TO_OBEY)
-        await _bounded(self._release_the_rest(), _TO_ANSWER)
-        for loop in (self._completer, self._reporter, self._heartbeat, self._maintenance):
+        await self._until_idle(TO_OBEY)
+        for execution in self._shift.slots.executions:
+            self._executor.abandon(execution)
+        for loop in self._tasks:
             loop.stop()
-            await _bounded(self._tasks[loop], _TO_ANSWER)
-        await _bounded(self._sign_off(), _TO_ANSWER)
+        await _bounded(asyncio.gather(*self._tasks.values(), return_exceptions=True), (ends - time()) / 2)
+        await _bounded(self._completer.flush(), ends - time())
+        await _bounded(self._sign_off(), ends - time())
 
     async def _until_idle(self, patience: float) -> None:
         loop = asyncio.get_running_loop()
@@ -95,21 +103,6 @@ class Crew:
         while len(self._shift.slots) and (left := ends - loop.time()) > 0:
             self._freed.clear()
             await _bounded(self._freed.wait(), left)
-
-    async def _release_the_rest(self) -> None:
-        """Give back the jobs of handlers that ignore their cancellation."""
-        shift = self._shift
-        stubborn = [item for item in shift.slots.executions if not item.settling]
-        for execution in stubborn:
-            shift.tell(facts.HandlerIgnoresCancellation(execution.record.id, execution.record.job_type))
-        changes = [
-            Transition.release(item.record.id, lease_token=item.token)
-            for item in stubborn
-            if item.stop_reason == SHUTDOWN
-        ]
-        if changes:
-            await shift.backend.apply(changes)
-            shift.released += len(changes)
 
     async def _sign_off(self) -> None:
         try:
@@ -129,7 +122,7 @@ async def _bounded(work: Awaitable[object], seconds: float) -> None:
     """Wait for ``work`` that long, and cancel what takes longer; its errors are not ours here."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.wait([task], timeout=seconds)
+        await asyncio.wait([task], timeout=max(0.0, seconds))
     finally:
         if not task.done():
             task.cancel()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from jdobb_async_queue.worker.reporter import Reporter
     from jdobb_async_queue.worker.shift import Bound, Execution, Shift
 
+TO_OBEY = 2.0
+"""Seconds that a cancelled handler gets to end before its attempt is settled without it."""
 _NOTHING_TO_SETTLE = frozenset({CANCELLED, LOST})
 
 
@@ -37,14 +39,30 @@ class Executor:
     def start(self, execution: Execution) -> None:
         """Run a claimed job in a slot."""
         execution.on_stop = self._stopped
-        task = asyncio.get_running_loop().create_task(self._run(execution))
-        self._shift.slots.take(execution, task)
+        slots = self._shift.slots
+        slots.take(execution)
+        slots.run_in(asyncio.get_running_loop().create_task(self._run(execution)), execution)
+
+    def abandon(self, execution: Execution) -> None:
+        """Settle an attempt whose handler was told to stop and goes on; it keeps its slot until it ends."""
+        if execution.settling or execution.ended:
+            return
+        record = execution.record
+        self._shift.tell(facts.HandlerIgnoresCancellation(record.id, record.job_type))
+        outcome = _outcome_of_stop(execution)
+        if outcome is not None:
+            self._completer.submit(execution, outcome)
 
     async def _run(self, execution: Execution) -> None:
-        outcome = await self._attempt(execution)
+        try:
+            outcome = await self._attempt(execution)
+        finally:
+            execution.ended = True
+            if execution.settled:
+                self._shift.slots.give_back(execution)
         if outcome is None:
             self._shift.slots.give_back(execution)
-        else:
+        elif not execution.settling:
             self._completer.submit(execution, outcome)
 
     async def _attempt(self, execution: Execution) -> AttemptOutcome | None:
@@ -62,7 +80,8 @@ class Executor:
         try:
             results = await self._call(execution, bound)
         except asyncio.CancelledError:
-            return _outcome_of_cancellation(execution)
+            await asyncio.sleep(0)  # who cancels everything at once cancels the worker too: let it say so
+            return _outcome_of_cancellation(execution, is_leaving=shift.leaving)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
@@ -86,7 +105,11 @@ class Executor:
         timeout = execution.record.effective().timeout
         if timeout is None:
             return None
-        return asyncio.get_running_loop().call_later(timeout, execution.stop, TIMEOUT)
+        return asyncio.get_running_loop().call_later(timeout, self._time_out, execution)
+
+    def _time_out(self, execution: Execution) -> None:
+        execution.stop(TIMEOUT)
+        asyncio.get_running_loop().call_later(TO_OBEY, self.abandon, execution)
 
     def _outcome_of_return(self, results: Any) -> AttemptOutcome:
         if results is None:
@@ -118,9 +141,11 @@ def _outcome_of_stop(execution: Execution) -> AttemptOutcome | None:
     return Failed(failure, ("Timeout", "TimeoutError", "builtins.TimeoutError"))
 
 
-def _outcome_of_cancellation(execution: Execution) -> AttemptOutcome | None:
-    if execution.stop_reason is not None:
+def _outcome_of_cancellation(execution: Execution, *, is_leaving: bool) -> AttemptOutcome | None:
+    if _is_stopped(execution):
         return _outcome_of_stop(execution)
+    if is_leaving:
+        return Released()
     failure = AttemptFailure("the handler was cancelled from inside", "CancelledError")
     return Failed(failure, ("CancelledError", "asyncio.exceptions.CancelledError"))
 

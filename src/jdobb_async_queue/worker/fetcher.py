@@ -52,6 +52,7 @@ class Fetcher(Loop):
         self._starved = free <= 0
         if shift.quiet or self._starved or not types:
             return await self._until_due(types) if self._burst else None
+        await shift.publish()
         asked_at = shift.clock.monotonic()
         records = await shift.backend.claim_pending_jobs(self._request(types, free))
         if self.stopped:

@@ -39,8 +39,8 @@ class HandlerTable:
         for job_type in router.handlers:
             self.refuse_known(job_type)
         self._routers.append(router)
-        router.on_register(self._rebuild)
-        self._rebuild()
+        router.used_by(self)
+        self.handlers_changed()
 
     def refuse_known(self, job_type: str) -> None:
         """Raise ``ValueError`` for a job type that has a handler already."""
@@ -57,23 +57,23 @@ class HandlerTable:
         for router in self._routers:
             if router.lifespan is not None:
                 self._states[router] = await stack.enter_async_context(router.lifespan())
-        self._rebuild()
+        self.handlers_changed()
 
     def leave(self) -> None:
         """Forget what the lifespans yielded, and what was published."""
         self._states.clear()
         self._published.clear()
-        self._rebuild()
+        self.handlers_changed()
 
     async def publish(self, backend: QueueBackend) -> None:
         """Publish the settings of the claimable handlers where they differ from what is stored."""
+        if self._published.keys() >= set(self.claimable):
+            return
         mine = {
             job_type: self._bound[job_type].handler.settings or b"{}"
             for job_type in self.claimable
             if job_type not in self._published
         }
-        if not mine:
-            return
         stored = await backend.job_types()
         for job_type, settings in mine.items():
             known = stored.get(job_type)
@@ -87,7 +87,8 @@ class HandlerTable:
         self._warned |= named
         return [facts.HandlerMissing(job_type) for job_type in sorted(named)]
 
-    def _rebuild(self) -> None:
+    def handlers_changed(self) -> None:
+        """Bind the handlers anew, and say so."""
         self._bound = {
             job_type: Bound(handler, self._states.get(router))
             for router in self._routers

@@ -30,7 +30,8 @@ class Heartbeat(Loop):
     def __init__(self, shift: Shift, obey: Callable[[str], None]) -> None:
         super().__init__(shift)
         self._obey = obey
-        self._renewed: dict[str, float] = {}
+        self._due: dict[str, float] = {}
+        """When each lease is to be renewed, by the monotonic clock."""
         self._registered = float("-inf")
         self._started_at = shift.backend.now()
 
@@ -45,26 +46,26 @@ class Heartbeat(Loop):
         await self._check_leases(now)
         if self.woken or now >= self._registered + _REGISTER_EVERY:
             await self._register(now)
-        return min(_LOOK_EVERY, self.shift.options.lease / 1000 / _RENEWALS_PER_LEASE)
+        rest = min(_LOOK_EVERY, self.shift.options.lease / 1000 / _RENEWALS_PER_LEASE)
+        return max(0.0, min([rest, *(at - now for at in self._due.values())]))
 
     async def _check_leases(self, now: float) -> None:
-        executions = [item for item in self.shift.slots.executions if item.stop_reason is None]
-        self._renewed = {
-            item.token: self._renewed.get(item.token, item.deadline - item.lease) for item in executions
+        executions = [item for item in self.shift.slots.executions if item.keeps_lease]
+        self._due = {
+            item.token: self._due.get(item.token, _third(item, item.deadline - item.lease))
+            for item in executions
         }
         if not executions:
             return
-        refs = [LeaseRef(item.record.id, item.token, extend=self._is_due(item, now)) for item in executions]
+        refs = [
+            LeaseRef(item.record.id, item.token, extend=now >= self._due[item.token]) for item in executions
+        ]
         answers = await self.shift.backend.heartbeat(refs)
         for execution, ref, answer in zip(executions, refs, answers, strict=True):
-            if answer.status == "ok":
-                if ref.extend:
-                    self._renewed[execution.token] = now
-            else:
+            if answer.status != "ok":
                 execution.stop(CANCELLED if answer.status == "cancelled" else LOST)
-
-    def _is_due(self, execution: Execution, now: float) -> bool:
-        return now >= self._renewed[execution.token] + execution.lease / _RENEWALS_PER_LEASE
+            elif ref.extend:
+                self._due[execution.token] = _third(execution, now)
 
     async def _register(self, now: float) -> None:
         shift = self.shift
@@ -81,5 +82,8 @@ class Heartbeat(Loop):
             last_heartbeat_at=shift.backend.now(),
         )
         self._registered = now
-        await shift.publish()
         self._obey(await shift.backend.beat_worker(record))
+
+
+def _third(execution: Execution, since: float) -> float:
+    return since + execution.lease / _RENEWALS_PER_LEASE

@@ -11,15 +11,18 @@ from jdobb_async_queue.worker.loop import Loop
 from jdobb_async_queue.worker.shift import CANCELLED, LOST
 
 if TYPE_CHECKING:
-    from jdobb_async_queue.backends.base import Applied
     from jdobb_async_queue.worker.shift import Execution, Shift
 
 _INTERVAL = 0.05
 _YIELD_EVERY = 0.001
+_MOST_WAITING = 256
 
 
 class Reporter(Loop):
-    """Coalesces reports: what comes while a job's last one is fresh waits, and the latest wins."""
+    """Coalesces progress: what comes while a job's last report is fresh waits, and the latest wins.
+
+    Lines of a log are never coalesced and do not wait for their turn. An outage loses neither.
+    """
 
     name: ClassVar[str] = "reporter"
 
@@ -29,53 +32,76 @@ class Reporter(Loop):
         self._yielded = float("-inf")
 
     async def report(self, execution: Execution, progress: float | None, message: str | None) -> None:
-        """Take a report, and let the event loop breathe once in a while."""
-        if progress is not None:
-            execution.progress = max(progress, execution.progress or 0.0)
-        if message is not None:
-            execution.message = message
-        if execution.token not in self._waiting and execution.has_report:
-            self._waiting[execution.token] = execution
-            self.bell.ring()
-        now = self.shift.clock.monotonic()
-        if now - self._yielded > _YIELD_EVERY:
-            self._yielded = now
-            await asyncio.sleep(0)
+        """Take a report; it joins one that waits already."""
+        if progress is None and message is None:
+            return
+        job_id, token, waiting = execution.record.id, execution.token, execution.reports
+        if waiting and waiting[-1].verb == "update":
+            earlier = waiting.pop()
+            progress = _later(earlier.progress, progress)
+            message = earlier.message if message is None else message
+        waiting.append(Transition.report(job_id, progress, message, lease_token=token))
+        await self._wait_for(execution)
 
     async def log(self, execution: Execution, text: str) -> None:
-        """Publish a line at once, after the progress that was reported before it."""
-        line = Transition.log(execution.record.id, text, lease_token=execution.token)
-        changes = [*self.take(execution), line]
-        for answer in await self.shift.backend.apply(changes):
-            self._look_at(execution, answer)
+        """Take a line; it keeps its place among the reports, and waits for room when there are many."""
+        while len(execution.reports) >= _MOST_WAITING and not execution.stop_reason:  # noqa: ASYNC110 - rare
+            await asyncio.sleep(_INTERVAL)
+        execution.reports.append(Transition.log(execution.record.id, text, lease_token=execution.token))
+        execution.reported = float("-inf")
+        await self._wait_for(execution)
 
     def take(self, execution: Execution) -> list[Transition]:
-        """Return the job's waiting report, to be stored now, and forget it."""
+        """Return what the job has reported, to be stored now."""
         self._waiting.pop(execution.token, None)
-        if not execution.has_report:
-            return []
-        change = Transition.report(
-            execution.record.id, execution.progress, execution.message, lease_token=execution.token
-        )
-        execution.progress = execution.message = None
-        execution.reported = self.shift.clock.monotonic()
-        return [change]
+        taken, execution.reports = execution.reports, []
+        if taken:
+            execution.reported = self.shift.clock.monotonic()
+        return taken
+
+    def put_back(self, execution: Execution, taken: list[Transition]) -> None:
+        """Keep what could not be stored for the next time."""
+        if taken:
+            execution.reports[:0] = taken
+            self._waiting[execution.token] = execution
 
     async def poll(self) -> float | None:
         """Publish what is due; return when the next report is."""
         now = self.shift.clock.monotonic()
         due = [item for item in self._waiting.values() if now >= item.reported + _INTERVAL]
-        changes = [(item, change) for item in due for change in self.take(item)]
-        if changes:
-            answers = await self.shift.backend.apply([change for _, change in changes])
-            for (execution, _), answer in zip(changes, answers, strict=True):
-                self._look_at(execution, answer)
+        taken = [(item, self.take(item)) for item in due]
+        try:
+            await self._publish(taken)
+        except BaseException:
+            for execution, changes in taken:
+                self.put_back(execution, changes)
+            raise
         if not self._waiting:
             return None
         now = self.shift.clock.monotonic()
         return max(0.0, min(item.reported for item in self._waiting.values()) + _INTERVAL - now)
 
-    def _look_at(self, execution: Execution, answer: Applied) -> None:
-        if answer.outcome is not Outcome.OK:
-            cancelled = answer.record is not None and answer.record.status == "cancelled"
-            execution.stop(CANCELLED if cancelled else LOST)
+    async def _publish(self, taken: list[tuple[Execution, list[Transition]]]) -> None:
+        changes = [(execution, change) for execution, reports in taken for change in reports]
+        if not changes:
+            return
+        answers = await self.shift.backend.apply([change for _, change in changes])
+        for (execution, _), answer in zip(changes, answers, strict=True):
+            if answer.outcome is not Outcome.OK:
+                cancelled = answer.record is not None and answer.record.status == "cancelled"
+                execution.stop(CANCELLED if cancelled else LOST)
+
+    async def _wait_for(self, execution: Execution) -> None:
+        """Wake the loop for a report, and let the event loop breathe once in a while."""
+        self._waiting[execution.token] = execution
+        self.bell.ring()
+        now = self.shift.clock.monotonic()
+        if now - self._yielded > _YIELD_EVERY:
+            self._yielded = now
+            await asyncio.sleep(0)
+
+
+def _later(earlier: float | None, progress: float | None) -> float | None:
+    if earlier is None or progress is None:
+        return earlier if progress is None else progress
+    return max(earlier, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue.instrumentation import facts
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jdobb_async_queue.queue.core import QueueOptions
     from jdobb_async_queue.records import JobRecord
     from jdobb_async_queue.router import Handler
+    from jdobb_async_queue.transitions import Transition
 
 logger = logging.getLogger("jdobb_async_queue")
 
@@ -48,18 +49,22 @@ class Execution:
     task: asyncio.Task[None] | None = None
     started: float = 0.0
     stop_reason: str | None = None
-    progress: float | None = None
-    message: str | None = None
+    reports: list[Transition] = field(default_factory=list)
+    """Progress and lines that wait to be published, in order."""
     reported: float = float("-inf")
     """When the last progress was published, by the monotonic clock."""
     settling: bool = False
-    """The handler has ended; its outcome waits to be stored."""
+    """The outcome is known and waits to be stored."""
+    settled: bool = False
+    """The outcome is stored, or refused."""
+    ended: bool = False
+    """The handler has ended."""
     on_stop: Callable[[Execution], None] | None = None
 
     @property
-    def has_report(self) -> bool:
-        """Tell whether progress waits to be published."""
-        return self.progress is not None or self.message is not None
+    def keeps_lease(self) -> bool:
+        """Tell whether the lease is still wanted: until the outcome is stored, or nobody may store one."""
+        return not self.settled and self.stop_reason not in {LOST, CANCELLED}
 
     def stop(self, reason: str) -> None:
         """Cancel the handler, once, for the first reason given."""
@@ -97,11 +102,15 @@ class Slots:
         """Call ``listener`` whenever a slot becomes free."""
         self._listeners.append(listener)
 
-    def take(self, execution: Execution, task: asyncio.Task[None]) -> None:
+    def take(self, execution: Execution) -> None:
         """Occupy a slot."""
-        execution.task = task
         self._taken[execution.token] = execution
-        self._tasks[task] = execution
+
+    def run_in(self, task: asyncio.Task[None], execution: Execution) -> None:
+        """Remember which task runs an execution."""
+        execution.task = task
+        if execution.token in self._taken:
+            self._tasks[task] = execution
 
     def give_back(self, execution: Execution) -> None:
         """Free the slot of a job that is settled or lost and whose handler has ended."""
@@ -134,6 +143,8 @@ class Shift:
     """Stores the settings of handlers that have not been published yet."""
     listeners: list[Listener]
     quiet: bool = False
+    leaving: bool = False
+    """The run is being cancelled: a handler that is cancelled now does not fail, it stops."""
     released: int = 0
 
     def tell(self, fact: facts.Fact) -> None:

@@ -120,24 +120,25 @@ class Worker:
     async def stop(self) -> None:
         """Take no new job, let running ones finish for ``shutdown_grace`` seconds, then release them.
 
-        Returns when ``run()`` has ended. Harmless before, after and during a stop.
+        Returns when ``run()`` has ended; called by a handler of its own, at once, for it would wait for
+        itself. Harmless before, after and during a stop.
         """
         if self._running is None or self._ended is None:
             return
         ended = self._ended
         self._stopping = True
         self._wake.ring()
+        caller = asyncio.current_task()
+        is_ours = caller is self._running
         if self._crew is not None:
             self._crew.leave()
-        if asyncio.current_task() is not self._running:
+            is_ours = is_ours or self._crew.runs(caller)
+        if not is_ours:
             await ended.wait()
 
     async def _work(self, *, burst: bool) -> None:
         shift = self._new_shift()
         crew = Crew(shift, grace=self._grace, burst=burst)
-        await self._patiently(shift.publish)
-        if self._stopping:
-            return
         self._crew = crew
         self._table.on_change = lambda: self._handlers_changed(shift, crew)
         self._handlers_changed(shift, crew)
