@@ -1,4 +1,4 @@
-"""An async job queue on memory, SQLite or Redis."""
+"""An async job queue on memory or SQLite."""
 
 from jdobb_async_queue.backends.base import QueueBackend
 from jdobb_async_queue.broadcaster import Broadcaster

@@ -157,11 +157,11 @@ class JobUpdate(BaseModel):
 class NewJob(BaseModel):
     """A job to be enqueued; the same names and rules as ``JobQueue.enqueue``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     job_type: str
     data: dict[str, Any] = Field(default_factory=dict)
-    priority: JobPriority = JobPriority.NORMAL
+    priority: JobPriority = Field(default=JobPriority.NORMAL, strict=False)
     ttl: float | None = None
     metadata: dict[str, Any] | None = None
     job_id: str | None = None
@@ -169,7 +169,7 @@ class NewJob(BaseModel):
     run_at: datetime | None = None
     timeout: float | None = None
     max_attempts: int | None = None
-    retry: RetryPolicy | None = None
+    retry: RetryPolicy | None = Field(default=None, strict=False)
     max_lost: int | None = None
     unique_key: str | None = None
     unique_until: UniqueUntil = "finished"

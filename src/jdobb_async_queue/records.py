@@ -184,13 +184,15 @@ DEFAULT_SETTINGS = Settings(RetryPolicy())
 @lru_cache(maxsize=4096)
 def resolve_settings(own: bytes | None, operator: bytes | None, published: bytes | None) -> Settings:
     """Return the settings in force, field by field: the job's, the operator's, the worker's, the defaults."""
-    layers = [json.loads(layer) for layer in (published, operator, own) if layer]
+    layers = [_layer(layer) for layer in (published, operator) if layer]
+    if own:
+        layers.append(json.loads(own))
     if not layers:
         return DEFAULT_SETTINGS
     merged: dict[str, Any] = {}
     policy: dict[str, Any] = {}
     for layer in layers:
-        policy.update(layer.pop("retry", None) or {})
+        policy.update(layer.get("retry") or {})
         merged.update(layer)
     return Settings(
         RetryPolicy(**policy),
@@ -199,6 +201,13 @@ def resolve_settings(own: bytes | None, operator: bytes | None, published: bytes
         merged.get("max_pending"),
         merged.get("schema"),
     )
+
+
+@lru_cache(maxsize=1024)
+def _layer(settings: bytes) -> dict[str, Any]:
+    """Return a job type's settings, parsed once: all its jobs share them, the schema above all."""
+    layer: dict[str, Any] = json.loads(settings)
+    return layer
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue.encoding import EMPTY, decode_object
@@ -107,7 +108,7 @@ def job_type_view(stored: TypeRecord, now: int) -> JobTypeInfo:
         timeout=settings.timeout,
         max_lost=settings.max_lost,
         max_pending=settings.max_pending,
-        payload_schema=settings.schema,
+        payload_schema=deepcopy(settings.schema),
         paused=paused,
         pause_reason=stored.pause_reason if paused else None,
         pause_until=instant(stored.pause_until) if paused and stored.pause_until is not None else None,

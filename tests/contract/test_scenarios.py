@@ -489,3 +489,20 @@ async def test_whoever_stops_watching_with_a_timeout_leaves_nothing_behind(queue
         await watching
 
     assert not queue.backend._bells.watched_jobs()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"ttl": True}, {"max_attempts": "3"}, {"delay": "5"}, {"run_at": 1_800_000_000}, {"data": {b"a": 1}}],
+)
+def test_a_new_job_takes_what_enqueue_takes_and_no_more(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        NewJob(job_type="email", **wrong)
+
+
+async def test_a_shorter_pause_wakes_whoever_waits_for_the_end_of_a_longer_one(queue, clock):
+    await queue.pause("email", until=clock.time + timedelta(hours=1))
+    with queue.backend.watch(["type:email"]) as bell:
+        await queue.pause("email", until=clock.time + timedelta(seconds=1))
+
+        assert bell.rung

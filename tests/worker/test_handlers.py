@@ -104,6 +104,7 @@ async def test_fail_now_ends_the_job_although_attempts_are_left(queue, start):
     job = await queue.wait(await queue.enqueue("email", max_attempts=5), WITHIN)
 
     assert (job.status, job.error, job.attempt) == (JobStatus.FAILED, "no such address", 1)
+    assert job.errors[0].traceback is None
 
 
 async def test_retry_later_counts_a_failure_and_sets_its_own_delay(queue, start):

@@ -23,7 +23,7 @@ MEBIBYTE = 1_048_576
 
 
 class JobQueue(Producer, Consumer, Reader, Operator):
-    """A queue of jobs on memory, SQLite or Redis.
+    """A queue of jobs on memory or SQLite (Redis comes with a later release).
 
     It may be built without a running event loop; it connects at first use and belongs to that loop.
 

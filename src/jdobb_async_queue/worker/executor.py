@@ -157,11 +157,16 @@ def _outcome_of_error(error: BaseException) -> AttemptOutcome | None:
         case LeaseLost():
             return None
         case FailNow():
-            return Failed(_failure(error, error.error), retry=False)
+            return Failed(_chosen(error, error.error), retry=False)
         case RetryLater():
-            return Failed(_failure(error, error.error), retry_in=error.delay)
+            return Failed(_chosen(error, error.error), retry_in=error.delay)
         case _:
             return Failed(_failure(error, _text(error)), error_type_names(error))
+
+
+def _chosen(error: BaseException, message: str) -> AttemptFailure:
+    """Return a failure that the handler chose: where in its source it did so is nobody's concern."""
+    return AttemptFailure(_storable(message)[:MAX_ERROR_LENGTH], type(error).__name__)
 
 
 def _failure(error: BaseException, message: str) -> AttemptFailure:

@@ -43,6 +43,9 @@ class MemoryRegistry(QueueBackend):
     async def pause(self, job_type: str, *, until: int | None, reason: str | None) -> TypeRecord:
         """Stop claims of this type."""
         known = self._type(job_type)
+        self._bells.ring_type(
+            job_type
+        )  # whoever waits for the end of an earlier pause looks when this one ends
         return self._put_type(
             TypeRecord(job_type, known.operator, known.published, True, reason, until)  # noqa: FBT003 - a dataclass field
         )

@@ -31,6 +31,7 @@ def set_job_type(
 def pause(transaction: Transaction, job_type: str, until: int | None, reason: str | None) -> TypeRecord:
     """Stop claims of this type."""
     known = transaction.type(job_type)
+    transaction.touched.types.add(job_type)
     return transaction.put_type(replace(known, paused=True, pause_reason=reason, pause_until=until))
 
 
