@@ -83,6 +83,7 @@ class Crew:
         time = asyncio.get_running_loop().time
         self.leave()
         begun = time()
+        await self._keep_settling()
         await _bounded(self._tasks[self._fetcher], max(grace, _TO_ANSWER))
         await self._until_idle(begun + grace - time())
         ends = time() + _TO_END
@@ -96,6 +97,12 @@ class Crew:
         await _bounded(asyncio.gather(*self._tasks.values(), return_exceptions=True), (ends - time()) / 2)
         await _bounded(self._completer.flush(), ends - time())
         await _bounded(self._sign_off(), ends - time())
+
+    async def _keep_settling(self) -> None:
+        """Begin the completer anew where it was cancelled together with the run."""
+        await asyncio.sleep(0)
+        if self._tasks[self._completer].done():
+            self._tasks[self._completer] = asyncio.ensure_future(self._completer.run())
 
     async def _until_idle(self, patience: float) -> None:
         loop = asyncio.get_running_loop()
