@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from jdobb_async_queue.encoding import EMPTY, check_text, encode_object
 from jdobb_async_queue.lifecycle import millis
-from jdobb_async_queue.models import WEIGHTS, JobPriority, JobStatus, NewJob, OnConflict, UniqueUntil
+from jdobb_async_queue.models import WEIGHTS, JobPriority, JobStatus, OnConflict, UniqueUntil
 from jdobb_async_queue.records import NewRecord, Retention
 from jdobb_async_queue.retry import RetryPolicy
 
@@ -215,40 +215,44 @@ class NewJobs:
             None if max_pending is None else count(max_pending, "max_pending", least=0, most=10**12)
         )
 
-    def record(self, new: NewJob) -> NewRecord:
-        """Return the validated job. Raises ``ValueError``, ``TypeError`` or ``PayloadTooLarge``."""
+    def record(self, new: Mapping[str, Any]) -> NewRecord:
+        """Return the validated job of a ``NewJob``'s fields.
+
+        Raises ``ValueError``, ``TypeError`` or ``PayloadTooLarge``.
+        """
         limit = self._limit
-        data: Any = new.data
-        own = (new.max_attempts, new.retry, new.timeout, new.max_lost)
+        job_id, data, metadata, ttl = new["job_id"], new["data"], new["metadata"], new["ttl"]
+        own = (new["max_attempts"], new["retry"], new["timeout"], new["max_lost"])
         settings = None if own == _NO_SETTINGS else job_settings(*own)
+        unique_key = new["unique_key"]
         return NewRecord(
-            id=self._ids.job_id() if new.job_id is None else name(new.job_id, "job_id"),
-            job_type=name(new.job_type, "job_type"),
-            priority=_weight(new.priority),
+            id=self._ids.job_id() if job_id is None else name(job_id, "job_id"),
+            job_type=name(new["job_type"], "job_type"),
+            priority=_weight(new["priority"]),
             data=EMPTY if data is None else encode_object(data, "data", limit),
-            metadata=EMPTY if new.metadata is None else encode_object(new.metadata, "metadata", limit),
-            own_id=new.job_id is not None,
-            **_when(new),
-            ttl=self._ttl if new.ttl is None else millis(positive(new.ttl, "ttl")),
+            metadata=EMPTY if metadata is None else encode_object(metadata, "metadata", limit),
+            own_id=job_id is not None,
+            **_when(new["delay"], new["run_at"]),
+            ttl=self._ttl if ttl is None else millis(positive(ttl, "ttl")),
             settings=settings,
-            unique_key=None if new.unique_key is None else _unique_key(new.unique_key),
-            unique_until=_one_of(new.unique_until, "unique_until", _UNIQUE_UNTIL),
-            on_conflict=_one_of(new.on_conflict, "on_conflict", _ON_CONFLICT),
+            unique_key=None if unique_key is None else _unique_key(unique_key),
+            unique_until=_one_of(new["unique_until"], "unique_until", _UNIQUE_UNTIL),
+            on_conflict=_one_of(new["on_conflict"], "on_conflict", _ON_CONFLICT),
             max_pending=self._max_pending,
-            request_id=optional_text(new.request_id, "request_id", 255),
-            traceparent=optional_text(new.traceparent, "traceparent", 255),
+            request_id=optional_text(new["request_id"], "request_id", 255),
+            traceparent=optional_text(new["traceparent"], "traceparent", 255),
         )
 
 
-def _when(new: NewJob) -> dict[str, Any]:
-    if new.delay is None and new.run_at is None:
+def _when(delay: Any, run_at: Any) -> dict[str, Any]:
+    if delay is None and run_at is None:
         return {}
-    if new.run_at is None:
-        return {"delay": millis(seconds(new.delay, "delay"))}
-    if new.delay is not None:
+    if run_at is None:
+        return {"delay": millis(seconds(delay, "delay"))}
+    if delay is not None:
         msg = "give either delay or run_at, not both"
         raise ValueError(msg)
-    return {"run_at": at(new.run_at, "run_at")}
+    return {"run_at": at(run_at, "run_at")}
 
 
 def _weight(priority: Any) -> int:

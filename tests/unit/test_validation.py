@@ -119,25 +119,24 @@ class TestNewJobs:
         return validation.NewJobs(ids, default_ttl=60, max_payload_bytes=100, max_pending=5)
 
     def test_a_plain_job(self, jobs):
-        record = jobs.record(NewJob(job_type="email"))
+        record = jobs.record(dict(NewJob(job_type="email")))
 
         assert (record.job_type, record.priority, record.data, record.metadata) == ("email", 5, b"{}", b"{}")
         assert (record.own_id, record.delay, record.run_at, record.settings) == (False, 0, None, None)
         assert (record.ttl, record.max_pending) == (60_000, 5)
 
     def test_a_rich_one(self, jobs):
-        record = jobs.record(
-            NewJob(
-                job_type="email", job_id="a", priority="high", ttl=1.5, delay=0.5, max_lost=2, unique_key="k"
-            )
+        new = NewJob(
+            job_type="email", job_id="a", priority="high", ttl=1.5, delay=0.5, max_lost=2, unique_key="k"
         )
+        record = jobs.record(dict(new))
 
         assert (record.id, record.own_id, record.priority) == ("a", True, 10)
         assert (record.ttl, record.delay, record.settings) == (1500, 500, b'{"max_lost": 2}')
         assert (record.unique_key, record.unique_until, record.on_conflict) == ("k", "finished", "return")
 
     def test_what_the_service_stores_is_cut(self, jobs):
-        record = jobs.record(NewJob(job_type="email", request_id="r" * 999, traceparent="t" * 999))
+        record = jobs.record(dict(NewJob(job_type="email", request_id="r" * 999, traceparent="t" * 999)))
 
         assert (len(record.request_id), len(record.traceparent)) == (255, 255)
 

@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue import validation
-from jdobb_async_queue.backends.base import ClaimRequest, LeaseRef
+from jdobb_async_queue.backends.base import Applied, ClaimRequest, LeaseRef
 from jdobb_async_queue.backends.bells import ANY_TYPE, type_topic
 from jdobb_async_queue.encoding import encode_object
 from jdobb_async_queue.lifecycle import Failed, millis, settle
 from jdobb_async_queue.models import LeaseState, Outcome
-from jdobb_async_queue.queue.core import QueueCore
+from jdobb_async_queue.queue.core import QueueCore, shown
 from jdobb_async_queue.transitions import AttemptFailure, Transition
 from jdobb_async_queue.views import job_view
 
@@ -93,8 +93,8 @@ class Consumer(QueueCore):
         With ``lease_token`` it also renews the lease. False when the job is unknown or terminal, or the
         token is not current.
         """
-        outcome, _ = await self.try_update(job_id, progress, message, lease_token=lease_token)
-        return outcome in _DONE
+        change = _report(job_id, progress, message, lease_token)
+        return (await self._apply(change)).outcome in _DONE
 
     async def complete(
         self, job_id: str, results: dict[str, Any] | None = None, *, lease_token: str | None = None
@@ -103,8 +103,8 @@ class Consumer(QueueCore):
 
         False, and nothing changes, when the job is unknown or terminal, or the token is not current.
         """
-        outcome, _ = await self.try_complete(job_id, results, lease_token=lease_token)
-        return outcome in _DONE
+        change = self._completion(job_id, results, lease_token)
+        return (await self._apply(change)).outcome in _DONE
 
     async def fail(
         self,
@@ -122,21 +122,12 @@ class Consumer(QueueCore):
         ``retry=False`` fails it now, ``retry_in`` (seconds) sets the delay, else its policy decides.
         False, and nothing changes, when the job is unknown or terminal, or the token is not current.
         """
-        outcome, _ = await self.try_fail(
-            job_id,
-            error,
-            lease_token=lease_token,
-            type=type,
-            traceback=traceback,
-            retry=retry,
-            retry_in=retry_in,
-        )
-        return outcome in _DONE
+        failed = _failed(error, type, traceback, retry, retry_in)
+        return (await self._fail(job_id, failed, lease_token)).outcome in _DONE
 
     async def release(self, job_id: str, *, lease_token: str, delay: float | None = None) -> bool:
         """Give a claimed job back unused: at its old place, or ready after ``delay`` seconds."""
-        outcome, _ = await self.try_release(job_id, lease_token=lease_token, delay=delay)
-        return outcome in _DONE
+        return (await self._apply(_release(job_id, lease_token, delay))).outcome in _DONE
 
     async def try_update(
         self,
@@ -147,18 +138,13 @@ class Consumer(QueueCore):
         lease_token: str | None = None,
     ) -> tuple[Outcome, Job | None]:
         """Do as ``update`` does, and return the outcome and the job afterwards."""
-        checked = None if progress is None else validation.progress(progress)
-        said = validation.optional_text(message, "message", validation.MAX_MESSAGE_LENGTH)
-        return await self._change(Transition.report(job_id, checked, said, lease_token=lease_token))
+        return await self._change(_report(job_id, progress, message, lease_token))
 
     async def try_complete(
         self, job_id: str, results: dict[str, Any] | None = None, *, lease_token: str | None = None
     ) -> tuple[Outcome, Job | None]:
         """Do as ``complete`` does, and return the outcome and the job afterwards."""
-        encoded = None if results is None else encode_object(results, "results", self._max_payload_bytes)
-        return await self._change(
-            Transition.complete(job_id, encoded, self._retention, lease_token=lease_token)
-        )
+        return await self._change(self._completion(job_id, results, lease_token))
 
     async def try_fail(
         self,
@@ -172,31 +158,29 @@ class Consumer(QueueCore):
         retry_in: float | None = None,
     ) -> tuple[Outcome, Job | None]:
         """Do as ``fail`` does, and return the outcome and the job afterwards."""
-        kind = validation.text("Error" if type is None else type, "type", 200)
-        failure = AttemptFailure(
-            validation.text(error, "error", validation.MAX_ERROR_LENGTH),
-            kind,
-            validation.optional_text(traceback, "traceback", validation.MAX_TRACEBACK_LENGTH),
-        )
-        validation.flag(retry, "retry")
-        delay = None if retry_in is None else validation.seconds(retry_in, "retry_in")
-        failed = Failed(failure, (kind,), retry, delay)
-        backend = await self._ready()
-        while True:
-            record = (await backend.get([job_id]))[0]
-            if record is None:
-                return Outcome.UNKNOWN, None
-            change = settle(failed, record, self._retention, self._rng, lease_token=lease_token)
-            outcome, job = await self._change(change)
-            if lease_token is not None or outcome is not Outcome.STALE:
-                return outcome, job
+        failed = _failed(error, type, traceback, retry, retry_in)
+        return shown(await self._fail(job_id, failed, lease_token))
 
     async def try_release(
         self, job_id: str, *, lease_token: str, delay: float | None = None
     ) -> tuple[Outcome, Job | None]:
         """Do as ``release`` does, and return the outcome and the job afterwards."""
-        pause = None if delay is None else millis(validation.seconds(delay, "delay"))
-        return await self._change(Transition.release(job_id, lease_token=lease_token, delay=pause))
+        return await self._change(_release(job_id, lease_token, delay))
+
+    def _completion(self, job_id: str, results: Any, lease_token: str | None) -> Transition:
+        encoded = None if results is None else encode_object(results, "results", self._max_payload_bytes)
+        return Transition.complete(job_id, encoded, self._retention, lease_token=lease_token)
+
+    async def _fail(self, job_id: str, failed: Failed, lease_token: str | None) -> Applied:
+        backend = await self._ready()
+        while True:
+            record = (await backend.get([job_id]))[0]
+            if record is None:
+                return Applied(Outcome.UNKNOWN, None)
+            change = settle(failed, record, self._retention, self._rng, lease_token=lease_token)
+            applied = await self._apply(change)
+            if lease_token is not None or applied.outcome is not Outcome.STALE:
+                return applied
 
     def _request(
         self, types: tuple[str, ...] | None, limit: int, lease: int, worker_id: str | None
@@ -227,3 +211,26 @@ class Consumer(QueueCore):
                 soon = _LOOK_AGAIN if due is None else max(0.0, (due - backend.now()) / 1000)
                 await bell.wait(min(left, soon, _LOOK_AGAIN))
                 await self._ready()
+
+
+def _report(job_id: str, progress: Any, message: Any, lease_token: str | None) -> Transition:
+    checked = None if progress is None else validation.progress(progress)
+    said = validation.optional_text(message, "message", validation.MAX_MESSAGE_LENGTH)
+    return Transition.report(job_id, checked, said, lease_token=lease_token)
+
+
+def _failed(error: Any, kind: Any, traceback: Any, retry: Any, retry_in: Any) -> Failed:
+    name = validation.text("Error" if kind is None else kind, "type", 200)
+    failure = AttemptFailure(
+        validation.text(error, "error", validation.MAX_ERROR_LENGTH),
+        name,
+        validation.optional_text(traceback, "traceback", validation.MAX_TRACEBACK_LENGTH),
+    )
+    validation.flag(retry, "retry")
+    delay = None if retry_in is None else validation.seconds(retry_in, "retry_in")
+    return Failed(failure, (name,), retry, delay)
+
+
+def _release(job_id: str, lease_token: str, delay: Any) -> Transition:
+    pause = None if delay is None else millis(validation.seconds(delay, "delay"))
+    return Transition.release(job_id, lease_token=lease_token, delay=pause)

@@ -16,6 +16,7 @@ from jdobb_async_queue.records import Retention
 from jdobb_async_queue.views import job_view
 
 if TYPE_CHECKING:
+    from jdobb_async_queue.backends.base import Applied
     from jdobb_async_queue.models import Job, Outcome
     from jdobb_async_queue.transitions import Transition
 
@@ -110,10 +111,12 @@ class QueueCore:
             await self._open()
         return self._backend
 
-    async def _change(self, change: Transition) -> tuple[Outcome, Job | None]:
+    async def _apply(self, change: Transition) -> Applied:
         backend = await self._ready()
-        applied = (await backend.apply([change]))[0]
-        return applied.outcome, None if applied.record is None else job_view(applied.record)
+        return (await backend.apply([change]))[0]
+
+    async def _change(self, change: Transition) -> tuple[Outcome, Job | None]:
+        return shown(await self._apply(change))
 
     async def _open(self) -> None:
         if self._opening is None:
@@ -125,6 +128,11 @@ class QueueCore:
             if not self._opened:
                 await self._backend.open()
                 self._opened = True
+
+
+def shown(applied: Applied) -> tuple[Outcome, Job | None]:
+    """Return what became of a change as users see it: the outcome, and the job afterwards."""
+    return applied.outcome, None if applied.record is None else job_view(applied.record)
 
 
 class _BackendClock:

@@ -71,8 +71,10 @@ class Producer(QueueCore):
             "unique_key": unique_key,
             "unique_until": unique_until,
             "on_conflict": on_conflict,
+            "request_id": None,
+            "traceparent": None,
         }
-        record = self._new_jobs.record(NewJob.model_construct(**fields))
+        record = self._new_jobs.record(fields)
         backend = await self._ready()
         return (await backend.store([record]))[0].record.id
 
@@ -88,7 +90,7 @@ class Producer(QueueCore):
 
         Raises what ``enqueue`` raises, and ``IdempotencyKeyReused`` or ``JobGone`` with ``idempotency``.
         """
-        record = self._new_jobs.record(_new_job(job, "job"))
+        record = self._new_jobs.record(_fields(job, "job"))
         backend = await self._ready()
         stored = (await backend.store([record], idempotency=idempotency))[0]
         return Submission(job=job_view(stored.record), created=stored.created, replayed=stored.replayed)
@@ -112,7 +114,7 @@ class Producer(QueueCore):
         return [Submission(job=job_view(item.record), created=item.created) for item in stored]
 
     def _batch_record(self, index: int, job: Any) -> NewRecord:
-        new = _new_job(job, f"jobs[{index}]")
+        new = _fields(job, f"jobs[{index}]")
         try:
             return self._new_jobs.record(new)
         except PayloadTooLarge as error:
@@ -122,8 +124,8 @@ class Producer(QueueCore):
             raise type(error)(msg) from None
 
 
-def _new_job(value: Any, field: str) -> NewJob:
+def _fields(value: Any, field: str) -> dict[str, Any]:
     if not isinstance(value, NewJob):
         msg = f"{field} must be a NewJob, got {type(value).__name__}"
         raise TypeError(msg)
-    return value
+    return dict(value)
