@@ -128,4 +128,4 @@ def _fields(value: Any, field: str) -> dict[str, Any]:
     if not isinstance(value, NewJob):
         msg = f"{field} must be a NewJob, got {type(value).__name__}"
         raise TypeError(msg)
-    return dict(value)
+    return vars(value)
