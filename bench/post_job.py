@@ -45,6 +45,7 @@ async def submit(job: Job) -> Job:
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False)
 """
 
+
 @contextmanager
 def running(name: str, folder: Path) -> Iterator[tuple[int, int]]:
     """Run a server; give its port and process id."""
