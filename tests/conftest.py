@@ -36,7 +36,7 @@ async def make_queue(kind: Kind, tmp_path: Path, clock: ManualClock) -> AsyncIte
 
     def make(*, on: JobQueue | None = None, namespace: str = "default", clock=clock, **options) -> JobQueue:
         backend = kind.make(tmp_path, clock, namespace) if on is None else on.backend
-        queue = JobQueue(backend, namespace=namespace, **options)
+        queue = JobQueue(backend, **options)
         made.append(queue)
         return queue
 

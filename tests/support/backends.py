@@ -23,8 +23,8 @@ class Kind:
         return self.name
 
 
-def _memory(_folder: Path, clock: Clock, _namespace: str) -> QueueBackend:
-    return MemoryBackend(clock=clock)
+def _memory(_folder: Path, clock: Clock, namespace: str) -> QueueBackend:
+    return MemoryBackend(namespace=namespace, clock=clock)
 
 
 def _sqlite_file(folder: Path, clock: Clock, namespace: str) -> QueueBackend:

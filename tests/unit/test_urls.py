@@ -70,5 +70,19 @@ def test_a_backend_may_be_brought_ready_made():
         JobQueue(backend, url="memory://")
 
 
+def test_a_ready_made_backend_brings_its_namespace():
+    assert JobQueue(MemoryBackend(namespace="reports")).namespace == "reports"
+    assert JobQueue(MemoryBackend()).namespace == "default"
+    with pytest.raises(ValueError, match=r"^namespace belongs into the backend instance.*'reports'"):
+        JobQueue(MemoryBackend(), namespace="reports")
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+def test_a_namespace_goes_to_the_backend_that_a_url_makes(url):
+    queue = JobQueue.from_url(url, namespace="reports")
+
+    assert queue.namespace == queue.backend.namespace == "reports"
+
+
 def test_memory_is_the_default():
     assert JobQueue().backend.name == JobQueue.from_url("memory://").backend.name == "memory"

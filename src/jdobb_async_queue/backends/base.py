@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from jdobb_async_queue.transitions import Transition
 
+DEFAULT_NAMESPACE = "default"
 UPDATES_KEPT = 256
 """How many updates of a job are kept by default."""
 
@@ -147,6 +148,8 @@ class QueueBackend(ABC):
     """A store of jobs. Subclass it to bring your own; run the contract test-suite over it."""
 
     name: ClassVar[str]
+    namespace: str = DEFAULT_NAMESPACE
+    """Which of the queues in its store this is; two namespaces share nothing."""
 
     # -- life ------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jdobb_async_queue.backends.base import QueueBackend
+from jdobb_async_queue.backends.base import DEFAULT_NAMESPACE, QueueBackend
 from jdobb_async_queue.backends.memory import MemoryBackend
 
 if TYPE_CHECKING:
@@ -43,12 +43,15 @@ def make_backend(
 ) -> QueueBackend:
     """Return the backend of a name and URL; a ready-made one is returned as it is.
 
-    Raises ``ValueError`` for an unknown name or a URL of another backend, ``ModuleNotFoundError`` when
-    the backend's extra is not installed.
+    Raises ``ValueError`` for an unknown name, a URL of another backend, or a URL or namespace beside a
+    ready-made one, ``ModuleNotFoundError`` when the backend's extra is not installed.
     """
     if isinstance(backend, QueueBackend):
         if url is not None:
             msg = "url must be None when backend is a QueueBackend"
+            raise ValueError(msg)
+        if namespace != DEFAULT_NAMESPACE:
+            msg = f"namespace belongs into the backend instance: build that one with namespace={namespace!r}"
             raise ValueError(msg)
         return backend
     if backend not in BACKENDS:
@@ -60,7 +63,7 @@ def make_backend(
         msg = f"url {_shown(url)!r} belongs to the {backend_of_url(url)} backend, not to {backend}"
         raise ValueError(msg)
     if backend == "memory":
-        return MemoryBackend(rng=rng)
+        return MemoryBackend(namespace=namespace, rng=rng)
     if backend == "sqlite":
         return _sqlite(url, namespace, rng)
     return _redis(url, namespace)

@@ -51,8 +51,7 @@ class QueueCore:
         self._rng = rng or system_random()
         self._lease = validation.lease_ms(lease)
         self._retention = validation.retention(retention)
-        self._namespace = validation.name(namespace, "namespace")
-        self._backend = make_backend(backend, url, namespace, self._rng)
+        self._backend = make_backend(backend, url, validation.name(namespace, "namespace"), self._rng)
         self._ids = Ids(_BackendClock(self._backend), self._rng)
         self._new_jobs = validation.NewJobs(
             self._ids,
@@ -74,7 +73,7 @@ class QueueCore:
     @property
     def namespace(self) -> str:
         """Return the queue's namespace: two namespaces share nothing."""
-        return self._namespace
+        return self._backend.namespace
 
     @property
     def is_closed(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jdobb_async_queue.backends.base import DEFAULT_NAMESPACE
 from jdobb_async_queue.backends.urls import backend_of_url
 from jdobb_async_queue.queue.consumer import Consumer
 from jdobb_async_queue.queue.operator import Operator
@@ -29,12 +30,13 @@ class JobQueue(Producer, Consumer, Reader, Operator):
 
     ``backend`` is ``"memory"``, ``"sqlite"``, ``"redis"`` or a ``QueueBackend``; ``url`` says where
     (``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:``, ``redis://host:6379/0``).
-    Two namespaces share nothing. ``default_ttl`` is for jobs without their own; ``lease`` is how many
-    seconds a claim lasts unless renewed; ``retention`` how many seconds terminal jobs are kept (a number,
-    None for ever, or a mapping by status); ``max_pending`` bounds each job type without its own limit.
+    Two namespaces share nothing; a ``QueueBackend`` brings its own. ``default_ttl`` is for jobs without
+    their own; ``lease`` is how many seconds a claim lasts unless renewed; ``retention`` how many seconds
+    terminal jobs are kept (a number, None for ever, or a mapping by status); ``max_pending`` bounds each job
+    type without its own limit.
 
-    Raises ``ValueError`` for an unknown backend or a URL of another one, ``ModuleNotFoundError`` naming the
-    extra when a backend's driver is not installed.
+    Raises ``ValueError`` for an unknown backend, a URL of another one, or a URL or namespace beside a
+    ``QueueBackend``; ``ModuleNotFoundError`` naming the extra when a backend's driver is not installed.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class JobQueue(Producer, Consumer, Reader, Operator):
         backend: str | QueueBackend = "memory",
         *,
         url: str | None = None,
-        namespace: str = "default",
+        namespace: str = DEFAULT_NAMESPACE,
         default_ttl: float | None = None,
         lease: float = 30.0,
         retention: float | dict[str, float | None] | None = WEEK,

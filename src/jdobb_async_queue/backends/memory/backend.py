@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from jdobb_async_queue.backends.base import (
+    DEFAULT_NAMESPACE,
     UPDATES_KEPT,
     Applied,
     ClaimRequest,
@@ -59,12 +60,14 @@ class MemoryBackend(MemoryRegistry):
     def __init__(
         self,
         *,
+        namespace: str = DEFAULT_NAMESPACE,
         clock: Clock | None = None,
         rng: random.Random | None = None,
         max_finished: int = 10_000,
         updates_kept: int = UPDATES_KEPT,
     ) -> None:
         super().__init__()
+        self.namespace = namespace
         self._clock = clock or SystemClock()
         self._ids = Ids(self._clock, rng or system_random())
         self._seq = 0

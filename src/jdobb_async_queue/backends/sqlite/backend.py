@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import aiosqlite
 
-from jdobb_async_queue.backends.base import UPDATES_KEPT, ClaimRequest, QueueBackend
+from jdobb_async_queue.backends.base import DEFAULT_NAMESPACE, UPDATES_KEPT, ClaimRequest, QueueBackend
 from jdobb_async_queue.backends.bells import Bell, Bells
 from jdobb_async_queue.backends.sqlite import claiming, moving, reading, registry, storing
 from jdobb_async_queue.backends.sqlite.batcher import MAX_BATCH, Batcher
@@ -74,7 +74,7 @@ class SQLiteBackend(QueueBackend):
         self,
         url: str,
         *,
-        namespace: str = "default",
+        namespace: str = DEFAULT_NAMESPACE,
         clock: Clock | None = None,
         rng: random.Random | None = None,
         updates_kept: int = UPDATES_KEPT,
@@ -86,6 +86,7 @@ class SQLiteBackend(QueueBackend):
             raise ValueError(f"durability must be full or normal, got {durability!r}")
         self._clock = clock or SystemClock()
         self._ids = Ids(self._clock, rng or system_random())
+        self.namespace = namespace
         self.path = database_path(url)
         self.durability = "volatile" if self.path is None else durability
         self._place = Place(self.path, namespace, self._clock, updates_kept, durability == "full")
