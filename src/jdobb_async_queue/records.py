@@ -58,7 +58,7 @@ class JobRecord:
     lease: int = 0
     """The lease's length in milliseconds: what a renewal adds to the present."""
     settled: str | None = None
-    """The last settling call and its token, so that a repetition is recognised."""
+    """The last settling call (or cancel) and the token it ended, so that a repetition is recognised."""
     prune_at: int | None = None
     last_seq: int = 0
     """The seq of the latest update, 0 before the first."""

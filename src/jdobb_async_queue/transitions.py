@@ -150,6 +150,11 @@ def check(record: JobRecord | None, change: Transition) -> Outcome:
     return Outcome.OK
 
 
+def is_cancelled(status: str, settled: str | None, token: str) -> bool:
+    """Tell whether the job is cancelled and this lease was the one that it took away."""
+    return status == "cancelled" and settled == f"cancel {token}"
+
+
 def advance(old: JobRecord, change: Transition, now: int) -> tuple[JobRecord, UpdateRecord | None]:
     """Return the record after the transition and the update that announces it.
 
@@ -164,6 +169,8 @@ def advance(old: JobRecord, change: Transition, now: int) -> tuple[JobRecord, Up
     new.updated_at = now
     if change.verb in _SETTLING and change.lease_token is not None:
         new.settled = f"{change.verb} {change.lease_token}"
+    elif change.verb == "cancel" and old.lease_token is not None:
+        new.settled = f"cancel {old.lease_token}"
     new.lease_token = new.lease_expires_at = None
     if change.verb == "rescue":
         new.losses += 1

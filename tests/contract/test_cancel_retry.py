@@ -69,6 +69,25 @@ class TestCancel:
 
         assert [state.status for state in await queue.heartbeat([(job.id, job.lease_token)])] == ["cancelled"]
 
+    async def test_whoever_had_lost_the_lease_before_the_cancel_hears_that_it_is_lost(self, queue, clock):
+        stale = await start_job(queue, lease=1)
+        clock.advance(1)
+        holder = await claim_job(queue)
+        await queue.cancel(stale.id)
+
+        answers = await queue.heartbeat(
+            [(stale.id, token) for token in (stale.lease_token, "made up", holder.lease_token)]
+        )
+
+        assert [answer.status for answer in answers] == ["lost", "lost", "cancelled"]
+
+    async def test_nobody_held_a_job_that_was_cancelled_while_it_waited(self, queue):
+        job = await start_job(queue)
+        await queue.release(job.id, lease_token=job.lease_token)
+        await queue.cancel(job.id)
+
+        assert [state.status for state in await queue.heartbeat([(job.id, job.lease_token)])] == ["lost"]
+
     async def test_an_expired_lease_of_a_cancelled_job_is_not_rescued(self, queue, clock):
         job = await start_job(queue, lease=1)
         await queue.cancel(job.id)

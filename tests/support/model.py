@@ -148,7 +148,8 @@ class Model:
         job = self.jobs.get(job_id)
         if job is not None and job["token"] == token:
             return "ok", max(0, job["lease_ends"] - self.now)
-        return "cancelled" if job is not None and job["status"] == "cancelled" else "lost", 0
+        cancelled = job is not None and job["status"] == "cancelled" and job["settled"] == ("cancel", token)
+        return "cancelled" if cancelled else "lost", 0
 
     def complete(self, job_id: str, token: int | None, results: Any) -> str:
         refusal = self._refusal(job_id, token, LIVE, "complete")
@@ -191,7 +192,7 @@ class Model:
         refusal = self._refusal(job_id, None, LIVE)
         if refusal:
             return refusal
-        self._end(self.jobs[job_id], "cancelled", reason)
+        self._end(self.jobs[job_id], "cancelled", reason, self.jobs[job_id]["token"], "cancel")
         self._changed(self.jobs[job_id])
         return "ok"
 

@@ -223,8 +223,8 @@ class QueueBackend(ABC):
         """Renew (``extend``) or just look at leases; one answer each, in order.
 
         ``ok``: the token is current and the lease has not been taken away (also when it has run out but
-        nobody has rescued the job yet). ``cancelled``: the job is cancelled. ``lost``: anything else, also
-        an unknown job.
+        nobody has rescued the job yet). ``cancelled``: the token was current when the job was cancelled.
+        ``lost``: anything else, also a stale token of a cancelled job and an unknown job.
         """
 
     @abstractmethod

@@ -70,7 +70,8 @@ class Consumer(QueueCore):
     async def heartbeat(self, leases: Sequence[tuple[str, str]]) -> list[LeaseState]:
         """Renew leases, given as ``(job id, lease token)``, each for its own length; one answer each.
 
-        ``lost``: the token is no longer current; ``cancelled``: the job was cancelled. Stop working then.
+        ``cancelled``: the job was cancelled under this lease; ``lost``: the token is no longer current for
+        any other reason. Stop working then.
         """
         refs = [LeaseRef(job_id, token) for job_id, token in leases]
         backend = await self._ready()

@@ -35,7 +35,7 @@ from jdobb_async_queue.errors import (
 from jdobb_async_queue.lifecycle import expire, millis, rescue, same_content
 from jdobb_async_queue.models import JobTypeStats, Outcome
 from jdobb_async_queue.records import Retention, resolve_settings
-from jdobb_async_queue.transitions import advance, check, start
+from jdobb_async_queue.transitions import advance, check, is_cancelled, start
 
 if TYPE_CHECKING:
     import random
@@ -173,7 +173,7 @@ class MemoryBackend(MemoryRegistry):
         for ref in leases:
             record = self._jobs.get(ref.job_id)
             if record is None or record.lease_token != ref.token or record.lease_expires_at is None:
-                cancelled = record is not None and record.status == "cancelled"
+                cancelled = record is not None and is_cancelled(record.status, record.settled, ref.token)
                 answers.append(LeaseAnswer("cancelled" if cancelled else "lost"))
                 continue
             expires_at = record.lease_expires_at

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jdobb_async_queue.backends.base import LeaseAnswer, Swept
 from jdobb_async_queue.lifecycle import expire, rescue
-from jdobb_async_queue.transitions import advance, start
+from jdobb_async_queue.transitions import advance, is_cancelled, start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +74,9 @@ def _beat(transaction: Transaction, ref: LeaseRef) -> LeaseAnswer:
     row = transaction.one("lease", transaction.ns, ref.job_id)
     if row is None:
         return LeaseAnswer("lost")
-    seq, status, token, expires_at, length = row
+    seq, status, settled, token, expires_at, length = row
     if token != ref.token or expires_at is None:
-        return LeaseAnswer("cancelled" if status == "cancelled" else "lost")
+        return LeaseAnswer("cancelled" if is_cancelled(status, settled, ref.token) else "lost")
     if ref.extend:
         expires_at = transaction.now + length
         transaction.write("renew_lease", expires_at, seq)

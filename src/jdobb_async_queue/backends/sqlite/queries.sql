@@ -125,7 +125,7 @@ WHERE seq = ?
 UPDATE jobs SET lease_expires_at = ? WHERE seq = ?
 
 -- name: lease
-SELECT seq, status, lease_token, lease_expires_at, lease FROM jobs WHERE ns = ? AND id = ?
+SELECT seq, status, settled, lease_token, lease_expires_at, lease FROM jobs WHERE ns = ? AND id = ?
 
 -- name: put_outcome
 INSERT INTO outcomes (seq, results, errors) VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT))
