@@ -31,7 +31,7 @@ def continued(query: ListQuery, cursor: str) -> ListQuery:
     except (ValueError, TypeError, binascii.Error, AttributeError, RecursionError):
         msg = "cursor is not one that this list gave out"
         raise InvalidCursor(msg) from None
-    width = 1 if len(query.statuses) != 1 else 3 if query.statuses[0] == "pending" else 2
+    width = 1 if query.status is None else 3 if query.status == "pending" else 2
     whole = len(last) == width and all(type(part) is int and abs(part) < 2**63 for part in last)
     if version != _VERSION or filters != _filters(query) or not whole:
         msg = "cursor belongs to a list with other filters"

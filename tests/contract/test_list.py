@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from jdobb_async_queue import InvalidCursor, Job, JobQueue, JobStatus, NewJob
+from jdobb_async_queue.backends.base import ListQuery
 from tests.support.jobs import claim_job, claim_order, make_in_state, make_job, start_job, sweep
 
 
@@ -130,6 +131,22 @@ class TestFilters:
             job.id for job in reversed(made.values())
         ]
         assert await ids(queue, job_type=["nothing"]) == []
+
+    @pytest.mark.parametrize(
+        "filters", [{"status": []}, {"job_type": []}, {"status": (), "job_type": "email"}]
+    )
+    async def test_an_empty_list_matches_no_job(self, queue, made, filters):
+        page = await queue.list_jobs(**filters)
+
+        assert (page.items, page.next_cursor) == ([], None)
+
+    @pytest.mark.parametrize(
+        "filters", [{"statuses": ()}, {"job_types": ()}, {"statuses": ("pending",), "job_types": ()}]
+    )
+    async def test_a_backend_takes_an_empty_list_the_same_way(self, queue, made, filters):
+        page = await queue.backend.list_jobs(ListQuery(**filters))
+
+        assert (page.records, page.last) == ([], None)
 
     async def test_by_status_and_job_type(self, queue, made):
         assert await ids(queue, status="complete", job_type="report") == [made["report-complete"].id]

@@ -95,15 +95,13 @@ async def list_jobs(call: Call) -> Response:
 
 
 async def _page(call: Call, wanted: Wanted) -> JobPage:
-    job_types = wanted.job_type
+    job_types = wanted.job_type or None
     if call.caller.limited:
         known = await call.queue.counts()
         job_types = [name for name in job_types or known if call.caller.covers(name)]
-        if not job_types:
-            return JobPage(items=[])
     return await call.queue.list_jobs(
         wanted.status or None,
-        job_types or None,
+        job_types,
         wanted.created_after,
         wanted.created_before,
         wanted.metadata or None,

@@ -99,20 +99,30 @@ class LeaseAnswer:
 class ListQuery:
     """Which jobs to list, newest created first.
 
-    ``statuses`` and ``job_types`` empty mean all. With exactly one status the order is that of the status:
-    pending in claim order, processing latest start first, terminal latest finish first. ``after`` is the
-    sort key of the last job of the page before, as ``RecordPage.last`` gave it.
+    ``statuses`` and ``job_types`` None mean all, empty ones none. With exactly one status the order is that
+    of the status: pending in claim order, processing latest start first, terminal latest finish first.
+    ``after`` is the sort key of the last job of the page before, as ``RecordPage.last`` gave it.
     ``metadata`` keeps jobs whose metadata has these string values; at most ``examine`` jobs are looked at.
     """
 
-    statuses: tuple[str, ...] = ()
-    job_types: tuple[str, ...] = ()
+    statuses: tuple[str, ...] | None = None
+    job_types: tuple[str, ...] | None = None
     created_after: int | None = None
     created_before: int | None = None
     metadata: tuple[tuple[str, str], ...] = ()
     limit: int = 50
     after: tuple[int, ...] | None = None
     examine: int = 1000
+
+    @property
+    def status(self) -> str | None:
+        """Return the status whose order the list has; None when the newest come first."""
+        return self.statuses[0] if self.statuses is not None and len(self.statuses) == 1 else None
+
+    @property
+    def matches_nothing(self) -> bool:
+        """Tell whether no job at all can be in the list."""
+        return self.statuses == () or self.job_types == ()
 
 
 @dataclass(frozen=True, slots=True)

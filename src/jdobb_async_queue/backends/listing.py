@@ -51,9 +51,9 @@ class Listed(Protocol):
 
 def sort_key(record: Listed, query: ListQuery) -> tuple[int, ...]:
     """Return what the list is sorted by, ascending; it tells jobs apart and makes the cursor."""
-    if len(query.statuses) != 1:
+    status = query.status
+    if status is None:
         return (-record.seq,)
-    status = query.statuses[0]
     if status == "pending":
         return (-record.priority, record.run_at, record.seq)
     if status == "processing":
@@ -63,9 +63,9 @@ def sort_key(record: Listed, query: ListQuery) -> tuple[int, ...]:
 
 def matches(record: Listed, query: ListQuery) -> bool:
     """Tell whether the filters keep this job."""
-    if query.statuses and record.status not in query.statuses:
+    if query.statuses is not None and record.status not in query.statuses:
         return False
-    if query.job_types and record.job_type not in query.job_types:
+    if query.job_types is not None and record.job_type not in query.job_types:
         return False
     if query.created_after is not None and record.created_at <= query.created_after:
         return False

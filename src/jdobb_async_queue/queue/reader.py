@@ -73,9 +73,10 @@ class Reader(QueueCore):
     ) -> JobPage:
         """Return a page of jobs and the cursor of the next (None at the end).
 
-        Newest created first; with one status in that status's order: pending in claim order, processing
-        latest start first, terminal latest finish first. ``limit`` is at most 200. A page may be short or
-        empty and still have a cursor: filters look at a bounded number of jobs per call.
+        ``status`` and ``job_type`` are one or several; None means all, an empty list matches no job. Newest
+        created first; with one status in that status's order: pending in claim order, processing latest
+        start first, terminal latest finish first. ``limit`` is at most 200. A page may be short or empty and
+        still have a cursor: filters look at a bounded number of jobs per call.
 
         Raises ``ValueError`` naming the argument, ``InvalidCursor`` for a cursor of another list.
         """
@@ -94,6 +95,8 @@ class Reader(QueueCore):
         if cursor is not None:
             query = continued(query, cursor)
         backend = await self._ready()
+        if query.matches_nothing:
+            return JobPage(items=[])
         page = await backend.list_jobs(query)
         next_cursor = None if page.last is None else encode_cursor(replace(query, after=None), page.last)
         return JobPage(items=[job_view(record) for record in page.records], next_cursor=next_cursor)
@@ -109,15 +112,15 @@ class Reader(QueueCore):
         return await backend.stats()
 
 
-def _statuses(value: JobStatus | str | Iterable[JobStatus | str] | None) -> tuple[str, ...]:
+def _statuses(value: JobStatus | str | Iterable[JobStatus | str] | None) -> tuple[str, ...] | None:
     if value is None:
-        return ()
+        return None
     values = [value] if isinstance(value, str) else list(value)
     return tuple(sorted({validation.status(item) for item in values}))
 
 
-def _job_types(value: str | Iterable[str] | None) -> tuple[str, ...]:
+def _job_types(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
     if value is None:
-        return ()
+        return None
     values = [value] if isinstance(value, str) else list(value)
     return tuple(sorted({validation.name(item, "job_type") for item in values}))

@@ -75,9 +75,9 @@ class Jobs:
 
     def in_order(self, query: ListQuery) -> Iterator[JobRecord]:
         """Yield jobs in the order of a list, from its start or a little before its cursor."""
-        if len(query.statuses) != 1:
+        if query.status is None:
             return map(self._records.__getitem__, reversed(self._records))
-        found = [self._records[job_id] for job_id in self._by_status[query.statuses[0]]]
+        found = [self._records[job_id] for job_id in self._by_status[query.status]]
         if query.after is not None:
             found = [record for record in found if sort_key(record, query) > query.after]
         return iter(nsmallest(query.examine + 1, found, key=lambda record: sort_key(record, query)))

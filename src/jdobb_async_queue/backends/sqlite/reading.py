@@ -93,22 +93,23 @@ def _records(transaction: Transaction, seqs: list[int]) -> list[JobRecord]:
 def _in_order(transaction: Transaction, query: ListQuery) -> Iterator[Candidate]:
     """Yield the candidates after the cursor; one more than may be examined, so that the end is known."""
     most = query.examine + 1 if _is_filtered(query) else min(query.examine, query.limit) + 1
-    if len(query.statuses) != 1:
+    if query.status is None:
         found = _newest(transaction, query, most)
-    elif query.statuses[0] == "pending":
+    elif query.status == "pending":
         found = _pending(transaction, query, most)
     else:
-        found = _latest(transaction, query, query.statuses[0], most)
+        found = _latest(transaction, query, query.status, most)
     return islice(found, most)
 
 
 def _is_filtered(query: ListQuery) -> bool:
     bounds = (query.created_after, query.created_before)
-    return bool(query.metadata) or bounds != (None, None) or len(query.statuses) > 1
+    several_statuses = query.statuses is not None and query.status is None
+    return bool(query.metadata) or bounds != (None, None) or several_statuses
 
 
 def _types(transaction: Transaction, query: ListQuery, status: str) -> list[str]:
-    if query.job_types:
+    if query.job_types is not None:
         return list(query.job_types)
     return [job_type for (job_type,) in transaction.all("types_with_status", transaction.ns, status)]
 
@@ -116,7 +117,7 @@ def _types(transaction: Transaction, query: ListQuery, status: str) -> list[str]
 def _newest(transaction: Transaction, query: ListQuery, most: int) -> Iterator[Candidate]:
     before = _LAST if query.after is None else -query.after[0]
     ns = transaction.ns
-    if not query.job_types:
+    if query.job_types is None:
         return _candidates(transaction.named("newest", ns=ns, before=before, limit=most))
     streams = [
         _candidates(transaction.named("newest_of_type", ns=ns, job_type=job_type, before=before, limit=most))
