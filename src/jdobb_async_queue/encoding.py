@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from jdobb_async_queue.errors import PayloadTooLarge
+from jdobb_async_queue.errors import PayloadTooLarge, cut, shown
 
 MAX_DEPTH = 64
 _MAX_INT = 2**63 - 1
@@ -26,7 +26,7 @@ def encode_object(value: Any, field: str, limit: int) -> bytes:
 
     Raises ``TypeError`` for what JSON has no word for, ``ValueError`` for NaN, infinities, lone
     surrogates, integers beyond 64 bits and nesting deeper than 64, ``PayloadTooLarge`` beyond ``limit``
-    bytes; each names ``field`` and the place inside it.
+    bytes; each names ``field`` and the place inside it (its first 80 characters).
     """
     if type(value) is not dict and not isinstance(value, dict):
         msg = f"{field} must be a JSON object (dict), got {type(value).__name__}"
@@ -70,10 +70,10 @@ def _check_object(value: dict[Any, Any], path: str, depth: int) -> None:
     _check_depth(path, depth)
     for key, item in value.items():
         if not isinstance(key, str):
-            msg = f"{path}: keys must be strings, got {key!r}"
+            msg = f"{cut(path)}: keys must be strings, got {shown(key)}"
             raise TypeError(msg)
         if not key.isascii():
-            check_text(key, f"a key in {path}")
+            check_text(key, f"a key in {cut(path)}")
         _check_value(item, path, key, depth)
 
 
@@ -81,16 +81,16 @@ def _check_value(item: Any, path: str, key: str | int, depth: int) -> None:  # n
     kind = type(item)
     if kind is str:
         if not item.isascii():
-            check_text(item, f"{path}.{key}")
+            check_text(item, cut(f"{path}.{key}"))
     elif item is None or kind is bool:
         return
     elif kind is int:
         if not _MIN_INT <= item <= _MAX_INT:
-            msg = f"{path}.{key} is an integer beyond 64 bits"
+            msg = f"{cut(f'{path}.{key}')} is an integer beyond 64 bits"
             raise ValueError(msg)
     elif kind is float:
         if not math.isfinite(item):
-            msg = f"{path}.{key} must be a finite number, got {item!r}"
+            msg = f"{cut(f'{path}.{key}')} must be a finite number, got {item!r}"
             raise ValueError(msg)
     elif kind is dict:
         _check_object(item, f"{path}.{key}", depth + 1)
@@ -108,11 +108,11 @@ def _check_subclass(item: Any, path: str, key: str | int, depth: int) -> None:
         if isinstance(item, base):
             _check_value(base(item.value if isinstance(item, Enum) else item), path, key, depth)
             return
-    msg = f"{path}.{key} is not JSON: {type(item).__name__}"
+    msg = f"{cut(f'{path}.{key}')} is not JSON: {type(item).__name__}"
     raise TypeError(msg)
 
 
 def _check_depth(path: str, depth: int) -> None:
     if depth > MAX_DEPTH:
-        msg = f"{path[:80]} is nested deeper than {MAX_DEPTH} levels"
+        msg = f"{cut(path)} is nested deeper than {MAX_DEPTH} levels"
         raise ValueError(msg)

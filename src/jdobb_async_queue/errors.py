@@ -28,6 +28,8 @@ Driver errors never cross a backend: they arrive as ``BackendError`` with the ca
 
 from __future__ import annotations
 
+_SHOWN = 80
+
 
 class JobQueueError(Exception):
     """Base of every error that the library raises on purpose."""
@@ -147,6 +149,19 @@ class Snooze(HandlerSignal):
         self.delay = _seconds(delay)
 
 
+def shown(value: object) -> str:
+    """Return a value as a refusal shows it: its repr, cut to 80 characters."""
+    try:
+        return cut(repr(value))
+    except Exception:  # noqa: BLE001 - a repr that fails (an integer of too many digits) hides the refusal
+        return object.__repr__(value)
+
+
+def cut(text: str) -> str:
+    """Return a text, cut to 80 characters with an ellipsis."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
 _CENTURY = 100 * 365.25 * 86_400
 
 
@@ -155,6 +170,6 @@ def _seconds(delay: float) -> float:
         msg = f"delay must be a number of seconds, got {type(delay).__name__}"
         raise TypeError(msg)
     if not 0 <= delay <= _CENTURY:
-        msg = f"delay must be from 0 to {_CENTURY:.0f} seconds (a century), got {delay!r}"
+        msg = f"delay must be from 0 to {_CENTURY:.0f} seconds (a century), got {shown(delay)}"
         raise ValueError(msg)
     return float(delay)

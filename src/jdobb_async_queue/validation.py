@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, get_args
 
 from jdobb_async_queue.encoding import EMPTY, check_text, encode_object
+from jdobb_async_queue.errors import shown
 from jdobb_async_queue.lifecycle import millis
 from jdobb_async_queue.models import WEIGHTS, JobPriority, JobStatus, OnConflict, UniqueUntil
 from jdobb_async_queue.records import NewRecord, Retention
 from jdobb_async_queue.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from jdobb_async_queue.clock import Ids
 
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _UNIQUE_KEY = re.compile(r"[!-~\u00a1-\U0010ffff]{1,255}")
 _ON_CONFLICT = get_args(OnConflict)
 _UNIQUE_UNTIL = get_args(UniqueUntil)
+_KEPT = ("complete", "failed", "cancelled")
 _NO_SETTINGS = (None, None, None, None)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -44,7 +44,7 @@ def name(value: Any, field: str) -> str:
         msg = f"{field} must be a string, got {type(value).__name__}"
         raise TypeError(msg)
     if _NAME.fullmatch(value) is None:
-        msg = f"{field} must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, got {value[:140]!r}"
+        msg = f"{field} must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, got {shown(value)}"
         raise ValueError(msg)
     return str.__str__(value)
 
@@ -54,13 +54,21 @@ def names(values: Iterable[str] | None, field: str) -> tuple[str, ...] | None:
     if values is None:
         return None
     if isinstance(values, str):
-        msg = f"{field} must be a list of job types, got the string {values!r}"
+        msg = f"{field} must be a list of job types, got the string {shown(values)}"
         raise TypeError(msg)
-    found = tuple(dict.fromkeys(name(value, field) for value in values))
+    found = tuple(dict.fromkeys(name(value, field) for value in several(values, field)))
     if not found:
         msg = f"{field} must not be empty; None means every job type"
         raise ValueError(msg)
     return found
+
+
+def several(values: Any, field: str) -> list[Any]:
+    """Return the items of an iterable."""
+    if not isinstance(values, Iterable):
+        msg = f"{field} must be a list, got {type(values).__name__}"
+        raise TypeError(msg)
+    return list(values)
 
 
 def number(value: Any, field: str, *, least: float = 0.0, most: float = _MAX_SECONDS) -> float:
@@ -69,7 +77,7 @@ def number(value: Any, field: str, *, least: float = 0.0, most: float = _MAX_SEC
         msg = f"{field} must be a number, got {type(value).__name__}"
         raise TypeError(msg)
     if not least <= value <= most:
-        msg = f"{field} must be a number from {least:g} to {most:g}, got {value!r}"
+        msg = f"{field} must be a number from {least:g} to {most:g}, got {shown(value)}"
         raise ValueError(msg)
     return float(value)
 
@@ -90,7 +98,7 @@ def count(value: Any, field: str, *, least: int = 1, most: int = 1_000_000) -> i
         msg = f"{field} must be a whole number, got {type(value).__name__}"
         raise TypeError(msg)
     if not least <= value <= most:
-        msg = f"{field} must be a whole number from {least} to {most}, got {value!r}"
+        msg = f"{field} must be a whole number from {least} to {most}, got {shown(value)}"
         raise ValueError(msg)
     return value
 
@@ -103,7 +111,7 @@ def lease_ms(value: Any, field: str = "lease") -> int:
 def flag(value: Any, field: str) -> bool | None:
     """Return True, False or None."""
     if value is not None and not isinstance(value, bool):
-        msg = f"{field} must be True, False or None, got {value!r}"
+        msg = f"{field} must be True, False or None, got {shown(value)}"
         raise TypeError(msg)
     return value
 
@@ -135,13 +143,21 @@ def at(value: Any, field: str, *, down: bool = False) -> int:
     return min(since // _MILLISECOND if down else -(-since // _MILLISECOND), _LAST_INSTANT)
 
 
+def one_of(value: Any, field: str, allowed: tuple[str, ...]) -> str:
+    """Return one of the allowed words."""
+    if value not in allowed:
+        msg = f"{field} must be one of {', '.join(allowed)}, got {shown(value)}"
+        raise ValueError(msg)
+    return str(value)
+
+
 def status(value: Any, field: str = "status") -> str:
     """Return a status by its value or enum member."""
     try:
         return JobStatus(value).value
     except ValueError:
         known = ", ".join(member.value for member in JobStatus)
-        msg = f"{field} must be one of {known}, got {value!r}"
+        msg = f"{field} must be one of {known}, got {shown(value)}"
         raise ValueError(msg) from None
 
 
@@ -153,7 +169,7 @@ def text_map(value: Any, field: str) -> tuple[tuple[str, str], ...]:
         msg = f"{field} must be a mapping, got {type(value).__name__}"
         raise TypeError(msg)
     pairs = (
-        (check_text(key, f"a key in {field}"), check_text(item, f"{field}[{key!r}]"))
+        (check_text(key, f"a key in {field}"), check_text(item, f"{field}[{shown(key)}]"))
         for key, item in value.items()
     )
     return tuple(sorted(pairs))
@@ -162,14 +178,14 @@ def text_map(value: Any, field: str) -> tuple[tuple[str, str], ...]:
 def retention(value: Any) -> Retention:
     """Return how long terminal jobs are kept: seconds for all, or a mapping by status; None is for ever."""
     by_status: Mapping[str, Any]
-    if isinstance(value, dict):
-        unknown = set(value) - {"complete", "failed", "cancelled"}
+    if isinstance(value, Mapping):
+        unknown = [status for status in value if status not in _KEPT]
         if unknown:
-            msg = f"retention knows complete, failed and cancelled, got {sorted(unknown)!r}"
+            msg = f"retention knows complete, failed and cancelled, got {shown(unknown)}"
             raise ValueError(msg)
-        by_status = {"complete": 604_800.0, "failed": 604_800.0, "cancelled": 604_800.0, **value}
+        by_status = {**dict.fromkeys(_KEPT, 604_800.0), **value}
     else:
-        by_status = dict.fromkeys(("complete", "failed", "cancelled"), value)
+        by_status = dict.fromkeys(_KEPT, value)
     kept = {
         key: None if keep is None else millis(seconds(keep, f"retention.{key}"))
         for key, keep in by_status.items()
@@ -236,8 +252,8 @@ class NewJobs:
             ttl=self._ttl if ttl is None else millis(positive(ttl, "ttl")),
             settings=settings,
             unique_key=None if unique_key is None else _unique_key(unique_key),
-            unique_until=_one_of(new["unique_until"], "unique_until", _UNIQUE_UNTIL),
-            on_conflict=_one_of(new["on_conflict"], "on_conflict", _ON_CONFLICT),
+            unique_until=one_of(new["unique_until"], "unique_until", _UNIQUE_UNTIL),
+            on_conflict=one_of(new["on_conflict"], "on_conflict", _ON_CONFLICT),
             max_pending=self._max_pending,
             request_id=optional_text(new["request_id"], "request_id", 255),
             traceparent=optional_text(new["traceparent"], "traceparent", 255),
@@ -260,20 +276,13 @@ def _weight(priority: Any) -> int:
         return priority.weight
     if isinstance(priority, str) and priority in WEIGHTS:
         return WEIGHTS[priority]
-    msg = f"priority must be one of low, normal, high, got {priority!r}"
+    msg = f"priority must be one of low, normal, high, got {shown(priority)}"
     raise ValueError(msg)
 
 
 def _unique_key(value: Any) -> str:
     check_text(value, "unique_key")
     if _UNIQUE_KEY.fullmatch(value) is None or not value.isprintable():
-        msg = f"unique_key must be 1 to 255 visible characters, got {value[:270]!r}"
+        msg = f"unique_key must be 1 to 255 visible characters, got {shown(value)}"
         raise ValueError(msg)
     return str.__str__(value)
-
-
-def _one_of(value: Any, field: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        msg = f"{field} must be one of {', '.join(allowed)}, got {value!r}"
-        raise ValueError(msg)
-    return str(value)

@@ -102,3 +102,32 @@ def test_text_is_checked_for_what_no_store_can_hold():
         check_text("\udc00", "message")
     with pytest.raises(TypeError, match="message"):
         check_text(b"x", "message")
+
+
+LONG = "k" * 5000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {LONG: float("nan")},
+        {LONG: 2**64},
+        {LONG: "\ud800"},
+        {LONG: b"x"},
+        {LONG: {5: 1}},
+        {LONG: {"\ud800": 1}},
+        {"a": {(LONG,): 1}},
+        {10**5000: 1},
+    ],
+    ids=["nan", "integer", "text", "bytes", "in-place", "key-text", "key", "huge-key"],
+)
+def test_a_refusal_repeats_little_of_a_long_key(value):
+    with pytest.raises((TypeError, ValueError), match=r"data") as refused:
+        encode_object(value, "data", 100_000)
+
+    assert len(str(refused.value)) < 250
+
+
+def test_what_is_cut_ends_with_an_ellipsis():
+    with pytest.raises(ValueError, match=r"^data\.k{74}… is an integer beyond 64 bits$"):
+        encode_object({LONG: 2**64}, "data", 100_000)

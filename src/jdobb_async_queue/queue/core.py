@@ -51,7 +51,8 @@ class QueueCore:
         self._rng = rng or system_random()
         self._lease = validation.lease_ms(lease)
         self._retention = validation.retention(retention)
-        self._backend = make_backend(backend, url, validation.name(namespace, "namespace"), self._rng)
+        self._backend = make_backend(backend, url, namespace, self._rng)
+        validation.name(self._backend.namespace, "namespace")
         self._ids = Ids(_BackendClock(self._backend), self._rng)
         self._new_jobs = validation.NewJobs(
             self._ids,

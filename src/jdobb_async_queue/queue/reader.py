@@ -115,12 +115,12 @@ class Reader(QueueCore):
 def _statuses(value: JobStatus | str | Iterable[JobStatus | str] | None) -> tuple[str, ...] | None:
     if value is None:
         return None
-    values = [value] if isinstance(value, str) else list(value)
+    values = [value] if isinstance(value, str) else validation.several(value, "status")
     return tuple(sorted({validation.status(item) for item in values}))
 
 
 def _job_types(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
     if value is None:
         return None
-    values = [value] if isinstance(value, str) else list(value)
+    values = [value] if isinstance(value, str) else validation.several(value, "job_type")
     return tuple(sorted({validation.name(item, "job_type") for item in values}))
