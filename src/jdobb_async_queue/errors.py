@@ -28,6 +28,8 @@ Driver errors never cross a backend: they arrive as ``BackendError`` with the ca
 
 from __future__ import annotations
 
+CENTURY = 100 * 365.25 * 86_400
+"""Seconds: the longest duration."""
 _SHOWN = 80
 
 
@@ -130,7 +132,7 @@ class FailNow(HandlerSignal):
 
     def __init__(self, error: str) -> None:
         super().__init__(error)
-        self.error = error
+        self.error = _text(error)
 
 
 class RetryLater(HandlerSignal):
@@ -138,7 +140,7 @@ class RetryLater(HandlerSignal):
 
     def __init__(self, delay: float, error: str = "the handler asked for a later retry") -> None:
         super().__init__(error)
-        self.delay, self.error = _seconds(delay), error
+        self.delay, self.error = _seconds(delay), _text(error)
 
 
 class Snooze(HandlerSignal):
@@ -162,14 +164,18 @@ def cut(text: str) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-_CENTURY = 100 * 365.25 * 86_400
+def _text(error: object) -> str:
+    if not isinstance(error, str):
+        msg = f"error must be a string, got {type(error).__name__}"
+        raise TypeError(msg)
+    return error
 
 
 def _seconds(delay: float) -> float:
     if isinstance(delay, bool) or not isinstance(delay, (int, float)):
         msg = f"delay must be a number of seconds, got {type(delay).__name__}"
         raise TypeError(msg)
-    if not 0 <= delay <= _CENTURY:
-        msg = f"delay must be from 0 to {_CENTURY:.0f} seconds (a century), got {shown(delay)}"
+    if not 0 <= delay <= CENTURY:
+        msg = f"delay must be from 0 to {CENTURY:.0f} seconds (a century), got {shown(delay)}"
         raise ValueError(msg)
     return float(delay)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from jdobb_async_queue.encoding import check_text
+from jdobb_async_queue.errors import CENTURY
 from jdobb_async_queue.retry import RetryPolicy
 
 OnConflict = Literal["return", "reject", "replace"]
 UniqueUntil = Literal["finished", "started"]
 UpdateKind = Literal["status", "progress", "log", "custom"]
 Directive = Literal["run", "quiet", "stop"]
+
+StoredText = Annotated[str, AfterValidator(lambda value: check_text(value, "the text"))]
+"""Text that every backend can store: without lone surrogates."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -182,15 +187,15 @@ class Idempotency(BaseModel):
     """Binds a submission to a key, so that repeating it gives the same job.
 
     ``scope`` keeps callers apart (caller and route); ``fingerprint`` is a digest of the body as sent;
-    ``keep`` is how many seconds the binding lasts.
+    ``keep`` is how many seconds the binding lasts, at most a century.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    scope: str
-    key: str
-    fingerprint: str
-    keep: float = 86_400.0
+    scope: StoredText
+    key: StoredText
+    fingerprint: StoredText
+    keep: float = Field(default=86_400.0, ge=0, le=CENTURY)
 
 
 class Submission(BaseModel):

@@ -8,6 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from jdobb_async_queue.encoding import check_text
+from jdobb_async_queue.errors import shown
+
 
 class RetryPolicy(BaseModel):
     """How often and how late a failed attempt is repeated.
@@ -18,9 +21,9 @@ class RetryPolicy(BaseModel):
     ``"billing.*"``). Fields left out are taken from the job type, then from the defaults.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    max_attempts: int = Field(default=1, ge=1, le=1_000_000, strict=True)
+    max_attempts: int = Field(default=1, ge=1, le=1_000_000)
     base: float = Field(default=1.0, ge=0, le=31_536_000)
     factor: float = Field(default=2.0, ge=1, le=1000)
     cap: float = Field(default=3600.0, ge=0, le=31_536_000)
@@ -30,9 +33,11 @@ class RetryPolicy(BaseModel):
     @field_validator("give_up_on", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        if isinstance(value, (str, type)):
-            value = (value,)
-        return tuple(_type_name(item) for item in value)
+        values = (value,) if isinstance(value, (str, type)) else value
+        if not isinstance(values, (tuple, list, set, frozenset)):
+            msg = f"give_up_on must be exception classes or type names, got {shown(value)}"
+            raise ValueError(msg)  # noqa: TRY004 - pydantic reports a ValueError as the field's
+        return tuple(_type_name(item) for item in values)
 
     def delay(self, failures: int, rng: random.Random) -> float:
         """Return the seconds to wait after the ``failures``-th failure (1 after the first)."""
@@ -52,8 +57,13 @@ class RetryPolicy(BaseModel):
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.give_up_on for name in type_names)
 
 
-def _type_name(item: Any) -> Any:
-    return f"{item.__module__}.{item.__qualname__}" if isinstance(item, type) else item
+def _type_name(item: Any) -> str:
+    if isinstance(item, str):
+        return check_text(item, "give_up_on")
+    if isinstance(item, type) and issubclass(item, BaseException):
+        return f"{item.__module__}.{item.__qualname__}"
+    msg = f"give_up_on must hold exception classes or type names, got {shown(item)}"
+    raise ValueError(msg)
 
 
 def error_type_names(error: BaseException) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, get_args
 
 from jdobb_async_queue.encoding import EMPTY, check_text, encode_object
-from jdobb_async_queue.errors import shown
+from jdobb_async_queue.errors import CENTURY, shown
 from jdobb_async_queue.lifecycle import millis
 from jdobb_async_queue.models import WEIGHTS, JobPriority, JobStatus, OnConflict, UniqueUntil
 from jdobb_async_queue.records import NewRecord, Retention
@@ -31,7 +31,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
 _LAST_INSTANT = (datetime.max.replace(tzinfo=timezone.utc) - _EPOCH) // _MILLISECOND
 """The end of the year 9999: a later millisecond could be stored, but never shown."""
-_MAX_SECONDS = 100 * 365.25 * 86_400
 _MIN_LEASE, _MAX_LEASE = 0.1, 86_400.0
 MAX_ERROR_LENGTH = 10_000
 MAX_TRACEBACK_LENGTH = 20_000
@@ -71,7 +70,7 @@ def several(values: Any, field: str) -> list[Any]:
     return list(values)
 
 
-def number(value: Any, field: str, *, least: float = 0.0, most: float = _MAX_SECONDS) -> float:
+def number(value: Any, field: str, *, least: float = 0.0, most: float = CENTURY) -> float:
     """Return a finite number within bounds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         msg = f"{field} must be a number, got {type(value).__name__}"

@@ -157,3 +157,26 @@ async def test_a_replay_does_not_replace_the_job(queue):
     await submit(queue, key(), data={"n": 1}, unique_key="k", on_conflict="replace")
 
     assert (await get_job(queue, first.job.id)).data == {"n": 2}
+
+
+@pytest.mark.parametrize("field", ["scope", "key", "fingerprint"])
+@pytest.mark.parametrize("value", [5, None, True, b"k", "\ud800"], ids=repr)
+def test_what_is_no_text_is_named(field, value):
+    with pytest.raises(ValueError, match=rf"Idempotency\n{field}\n"):
+        Idempotency(**{"scope": "s", "key": "k", "fingerprint": "f", field: value})
+
+
+@pytest.mark.parametrize(
+    "keep", ["5", True, None, -1, float("nan"), float("inf"), 10**400], ids=lambda v: str(v)[:9]
+)
+def test_what_is_no_time_to_keep_a_key_is_named(keep):
+    with pytest.raises(ValueError, match=r"Idempotency\nkeep\n"):
+        key(keep=keep)
+
+
+@pytest.mark.parametrize("idempotency", ["key", 5, {"key": "k"}])
+async def test_only_an_idempotency_binds(queue, idempotency):
+    with pytest.raises(TypeError, match="idempotency must be an Idempotency"):
+        await submit(queue, idempotency)
+
+    assert await queue.counts() == {}

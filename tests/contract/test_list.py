@@ -360,6 +360,8 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("argument", "value"),
         [
+            ("status", 5),
+            ("job_type", 5),
             ("job_type", [5]),
             ("created_after", "2030-01-01"),
             ("created_before", 5),

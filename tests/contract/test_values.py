@@ -438,13 +438,19 @@ class TestRefused:
         assert await queue.counts() == {}
 
 
+class TestLeases:
+    @pytest.mark.parametrize(
+        "leases", [5, [5], ["ab"], [("a",)], [("a", None)], [(1, "t")], [("a", "t", "x")]], ids=repr
+    )
+    async def test_what_is_no_lease_is_not_renewed(self, queue, leases):
+        with pytest.raises(TypeError, match="leases must"):
+            await queue.heartbeat(leases)
+
+
 class TestOptions:
     @pytest.mark.parametrize(
         ("field", "value", "error"),
         [
-            ("namespace", "", ValueError),
-            ("namespace", "no blanks", ValueError),
-            ("namespace", 5, TypeError),
             ("default_ttl", 0, ValueError),
             ("default_ttl", "5", TypeError),
             ("lease", 0, ValueError),
@@ -461,6 +467,13 @@ class TestOptions:
 
         with pytest.raises(error, match=field):
             make_queue(on=one, **{field: value})
+
+    @pytest.mark.parametrize(
+        ("namespace", "error"), [("", ValueError), ("no blanks", ValueError), (5, TypeError)]
+    )
+    def test_a_bad_namespace_is_named(self, make_queue, namespace, error):
+        with pytest.raises(error, match="namespace"):
+            make_queue(namespace=namespace)
 
     @pytest.mark.parametrize(
         ("field", "value"),

@@ -46,3 +46,10 @@ class TestDelays:
 
 def test_failing_now_carries_its_error():
     assert FailNow("bad input").error == "bad input"
+
+
+@pytest.mark.parametrize("make", [FailNow, lambda error: RetryLater(1, error)], ids=["FailNow", "RetryLater"])
+@pytest.mark.parametrize("error", [5, None, b"x", ValueError("x")], ids=repr)
+def test_the_error_of_a_signal_is_text(make, error):
+    with pytest.raises(TypeError, match="error must be a string"):
+        make(error)

@@ -81,6 +81,25 @@ def test_an_exception_class_is_named_by_its_module(given):
     assert not policy.gives_up_on(error_type_names(ValueError()))
 
 
+@pytest.mark.parametrize("field", ["max_attempts", "base", "factor", "cap", "jitter"])
+@pytest.mark.parametrize(
+    "value", ["1", True, None, [1], b"1", float("nan"), object()], ids=lambda v: type(v).__name__
+)
+def test_a_field_of_another_kind_is_named(field, value):
+    with pytest.raises(ValueError, match=rf"RetryPolicy\n{field}\n"):
+        RetryPolicy(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [5, True, None, 1.5, b"ValueError", {"ValueError": 1}, [5], [None], (int,), int, ["\ud800"], iter(["a"])],
+    ids=repr,
+)
+def test_what_is_no_error_to_give_up_on_is_refused(value):
+    with pytest.raises(ValueError, match=r"RetryPolicy\ngive_up_on\n.*give_up_on"):
+        RetryPolicy(give_up_on=value)
+
+
 def test_a_single_name_may_stand_alone():
     assert RetryPolicy(give_up_on="ValueError").give_up_on == ("ValueError",)
 

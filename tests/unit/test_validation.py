@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from types import MappingProxyType
 
 import pytest
 
@@ -80,6 +81,26 @@ class TestRetention:
 
     def test_a_mapping_leaves_the_rest_at_a_week(self):
         assert validation.retention({"failed": None}) == Retention(604_800_000, None, 604_800_000)
+
+    def test_any_mapping_will_do(self):
+        assert validation.retention(MappingProxyType({"failed": 1})).failed == 1000
+
+    @pytest.mark.parametrize(
+        ("value", "error", "named"),
+        [
+            ("1", TypeError, "retention.complete"),
+            (True, TypeError, "retention.complete"),
+            ({"failed": "1"}, TypeError, "retention.failed"),
+            ({"failed": -1}, ValueError, "retention.failed"),
+            ({"failed": 10**5000}, ValueError, "retention.failed"),
+            ({"done": 1}, ValueError, "'done'"),
+            ({5: 1, "done": 1}, ValueError, "retention"),
+        ],
+        ids=["text", "bool", "status-text", "negative", "huge", "status", "kinds-of-status"],
+    )
+    def test_what_is_wrong_is_named(self, value, error, named):
+        with pytest.raises(error, match=named):
+            validation.retention(value)
 
     def test_it_says_when_a_job_goes(self):
         kept = Retention(10, 0, None)

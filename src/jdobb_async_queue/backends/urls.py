@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue.backends.base import DEFAULT_NAMESPACE, QueueBackend
 from jdobb_async_queue.backends.memory import MemoryBackend
@@ -23,8 +23,11 @@ DEFAULT_URLS = {
 }
 
 
-def backend_of_url(url: str) -> str:
+def backend_of_url(url: Any) -> str:
     """Return the name of the backend that a URL belongs to. Raises ``ValueError``."""
+    if not isinstance(url, str):
+        msg = f"url must be a string, got {type(url).__name__}"
+        raise TypeError(msg)
     scheme, separator, _ = url.partition("://")
     if not separator:
         msg = f"url must look like sqlite:///jobs.db, redis://host:6379/0 or memory://, got {_shown(url)!r}"

@@ -73,7 +73,7 @@ class Consumer(QueueCore):
         ``cancelled``: the job was cancelled under this lease; ``lost``: the token is no longer current for
         any other reason. Stop working then.
         """
-        refs = [LeaseRef(job_id, token) for job_id, token in leases]
+        refs = [_lease(lease) for lease in validation.several(leases, "leases")]
         backend = await self._ready()
         answers = await backend.heartbeat(refs)
         return [
@@ -235,3 +235,10 @@ def _failed(error: Any, kind: Any, traceback: Any, retry: Any, retry_in: Any) ->
 def _release(job_id: str, lease_token: str, delay: Any) -> Transition:
     pause = None if delay is None else millis(validation.seconds(delay, "delay"))
     return Transition.release(job_id, lease_token=lease_token, delay=pause)
+
+
+def _lease(value: Any) -> LeaseRef:
+    if not isinstance(value, (tuple, list)) or [type(part) for part in value] != [str, str]:
+        msg = f"leases must hold pairs of job id and lease token, both strings, got {type(value).__name__}"
+        raise TypeError(msg)
+    return LeaseRef(*value)

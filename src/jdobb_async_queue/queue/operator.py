@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from jdobb_async_queue import validation
-from jdobb_async_queue.models import Outcome
+from jdobb_async_queue.models import Directive, Outcome
 from jdobb_async_queue.queue.core import QueueCore
 from jdobb_async_queue.records import TypeRecord
 from jdobb_async_queue.transitions import Transition
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jdobb_async_queue.models import ErrorGroup, HistoryPoint, Job, JobTypeInfo, WorkerInfo
     from jdobb_async_queue.retry import RetryPolicy
 
+_DIRECTIVES = get_args(Directive)
 _DAY = 86_400.0
 
 
@@ -123,9 +124,7 @@ class Operator(QueueCore):
 
         False when there is no such worker. It learns of it within a second or at its next heartbeat.
         """
-        if directive not in {"run", "quiet", "stop"}:
-            msg = f"directive must be one of run, quiet, stop, got {directive!r}"
-            raise ValueError(msg)
+        validation.one_of(directive, "directive", _DIRECTIVES)
         backend = await self._ready()
         return await backend.signal_worker(worker_id, directive)
 

@@ -91,8 +91,9 @@ class Producer(QueueCore):
         Raises what ``enqueue`` raises, and ``IdempotencyKeyReused`` or ``JobGone`` with ``idempotency``.
         """
         record = self._new_jobs.record(_fields(job, "job"))
+        key = None if idempotency is None else _idempotency(idempotency)
         backend = await self._ready()
-        stored = (await backend.store([record], idempotency=idempotency))[0]
+        stored = (await backend.store([record], idempotency=key))[0]
         return Submission(job=job_view(stored.record), created=stored.created, replayed=stored.replayed)
 
     async def submit_many(self, jobs: Sequence[NewJob]) -> list[Submission]:
@@ -129,3 +130,10 @@ def _fields(value: Any, field: str) -> dict[str, Any]:
         msg = f"{field} must be a NewJob, got {type(value).__name__}"
         raise TypeError(msg)
     return vars(value)
+
+
+def _idempotency(value: Any) -> Idempotency:
+    if not isinstance(value, Idempotency):
+        msg = f"idempotency must be an Idempotency, got {type(value).__name__}"
+        raise TypeError(msg)
+    return value
