@@ -20,7 +20,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from jdobb_async_queue import JobContext, JobRouter
+from jdobb_async_queue import JobContext, JobQueue, JobRouter
+from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from jdobb_service.app import create_app, running
 from jdobb_service.server import Server, banner, shown_backend
 from jdobb_service.settings import Settings
@@ -208,8 +209,15 @@ async def test_health_says_what_stands_behind_it(service: Running):
     name = service.queue.backend.name
     assert ready["status"] == "ready"
     assert (ready["backend"]["name"], ready["backend"]["reachable"]) == (name, True)
-    assert ready["backend"]["durability"]
+    assert ready["backend"]["durability"] == service.queue.backend.durability
     assert ready["worker"] == {"enabled": False, "running": False, "restarts": 0}
+
+
+async def test_readiness_says_what_the_jobs_of_any_backend_survive(tmp_path: Path):
+    backend = SQLiteBackend(f"sqlite:///{tmp_path / 'jobs.db'}", durability="normal")
+    async with JobQueue(backend) as queue, serving(app=create_app(Settings(), queue=queue)) as service:
+        ready = (await service.client.get("/readyz")).json()
+    assert ready["backend"]["durability"] == "normal"
 
 
 async def test_a_closing_service_is_not_ready_but_lives(on_memory: Running):

@@ -35,6 +35,23 @@ def test_a_url_that_names_no_file_is_refused(url):
         SQLiteBackend(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "options", "durability"),
+    [
+        ("sqlite:///jobs.db", {}, "full"),
+        ("sqlite:///jobs.db", {"durability": "normal"}, "normal"),
+        ("sqlite:///:memory:", {}, "none"),
+    ],
+)
+def test_a_backend_says_what_its_jobs_survive(url, options, durability):
+    assert SQLiteBackend(url, **options).durability == durability
+
+
+def test_what_jobs_survive_is_settled_once():
+    with pytest.raises(AttributeError, match="durability"):
+        SQLiteBackend("sqlite:///jobs.db").durability = "normal"
+
+
 @pytest.mark.parametrize("name", ["with space.db", "with%3Fquestion.db", "with%23hash.db", "ünïcode.db"])
 async def test_odd_file_names_work(open_queue, tmp_path, name):
     queue = open_queue(path=tmp_path / name)

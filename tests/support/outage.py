@@ -31,6 +31,10 @@ class FailingBackend(QueueBackend):
         self.down = False
         self.called: dict[str, int] = {}
 
+    @property
+    def durability(self) -> Any:
+        return self.inner.durability
+
     def now(self) -> int:
         return self.inner.now()
 

@@ -11,6 +11,10 @@ from tests.support.clock import ManualClock
 from tests.support.jobs import claim_job, log_of, make_in_state, start_job
 
 
+def test_jobs_in_memory_survive_nothing():
+    assert MemoryBackend().durability == "none"
+
+
 async def test_the_longest_finished_jobs_go_beyond_the_bound():
     async with JobQueue(MemoryBackend(max_finished=3)) as queue:
         ids = [(await make_in_state(queue, "complete")).id for _ in range(5)]

@@ -16,11 +16,6 @@ from jdobb_service.state import ServiceState
 resource = Resource("health")
 
 _PATIENCE = 2.0
-_DURABILITY = {
-    "memory": "nothing: jobs live in this process",
-    "sqlite": "a killed process and a power cut",
-    "redis": "what the Redis server is configured for",
-}
 
 
 @operation(
@@ -46,10 +41,9 @@ async def readyz(call: Call) -> Response:
     """
     state = call.state
     reachable = await _is_reachable(state)
-    name = call.queue.backend.name
-    durability = _DURABILITY.get(name, "what the backend promises")
+    backend = call.queue.backend
     ready = Readiness(
-        backend=BackendState(name=name, reachable=reachable, durability=durability),
+        backend=BackendState(name=backend.name, reachable=reachable, durability=backend.durability),
         worker=_worker_state(state),
     )
     trouble = _trouble(state, ready)

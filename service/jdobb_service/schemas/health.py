@@ -18,7 +18,10 @@ class BackendState(BaseModel):
 
     name: str = Field(description="`memory`, `sqlite`, `redis` or the name of a backend of your own.")
     reachable: bool
-    durability: str = Field(description="What an acknowledged job survives.")
+    durability: str = Field(
+        description="What an acknowledged job survives: `none` not even the end of this process, `normal` a "
+        "killed process, `full` the loss of power too."
+    )
 
 
 class WorkerState(BaseModel):

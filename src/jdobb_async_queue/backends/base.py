@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 DEFAULT_NAMESPACE = "default"
 UPDATES_KEPT = 256
 """How many updates of a job are kept by default."""
+
+
+Durability = Literal["none", "normal", "full"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,15 @@ class QueueBackend(ABC):
     name: ClassVar[str]
     namespace: str = DEFAULT_NAMESPACE
     """Which of the queues in its store this is; two namespaces share nothing."""
+
+    @property
+    def durability(self) -> Durability:
+        """Return what an acknowledged write survives.
+
+        ``none``: not even the end of its process (also of a backend that does not say). ``normal``: a killed
+        process. ``full``: the loss of power too.
+        """
+        return "none"
 
     # -- life ------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from jdobb_async_queue.backends.base import (
         Applied,
+        Durability,
         LeaseAnswer,
         LeaseRef,
         ListQuery,
@@ -88,7 +89,7 @@ class SQLiteBackend(QueueBackend):
         self._ids = Ids(self._clock, rng or system_random())
         self.namespace = namespace
         self.path = database_path(url)
-        self.durability = "volatile" if self.path is None else durability
+        self._durability: Durability = "none" if self.path is None else durability
         self._place = Place(self.path, namespace, self._clock, updates_kept, durability == "full")
         self._allow_network_filesystem = allow_network_filesystem
         self._max_batch = max_batch
@@ -100,6 +101,11 @@ class SQLiteBackend(QueueBackend):
         self._reads: Batcher | None = None
         self._wake: WakeFile | None = None
         self._tail: Tail | None = None
+
+    @property
+    def durability(self) -> Durability:
+        """Return what an acknowledged write survives; see ``QueueBackend.durability``."""
+        return self._durability
 
     # -- life ------------------------------------------------------------------------------------------
 
