@@ -16,10 +16,10 @@ _FRESH = 1.0
 
 
 class JobTypes:
-    """The job types with a handler here, and those that the backend has settings of.
+    """The job types with a handler here, and those that a worker published or an operator created.
 
-    A payload is checked by the handler's ``data_model``. A ``closed`` deployment refuses other job types;
-    what other processes publish is noticed within a second.
+    A payload is checked by the handler's ``data_model``. A ``closed`` deployment refuses other job types,
+    also those that have jobs; what other processes publish is noticed within a second.
     """
 
     def __init__(self, queue: JobQueue, routers: Sequence[JobRouter], *, closed: bool) -> None:
@@ -43,7 +43,7 @@ class JobTypes:
         now = asyncio.get_running_loop().time()
         if now - self._read_at > _FRESH:
             self._read_at = now
-            self._stored = frozenset(info.job_type for info in await self._queue.job_types())
+            self._stored = frozenset(await self._queue.backend.job_types())
         return job_type in self._stored
 
     def refuse_known(self, job_type: str) -> None:

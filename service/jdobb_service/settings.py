@@ -95,7 +95,8 @@ class Settings(BaseSettings):
     )
     closed_job_types: bool = Field(
         default=False,
-        description="Refuse jobs of a type that has neither a handler here nor settings in the backend.",
+        description="Refuse jobs of a type that has no handler here, that no worker published and no "
+        "operator created.",
     )
     lease: float = Field(
         default=30.0,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import BaseModel
 
-from jdobb_async_queue import JobContext, JobRouter, NewJob
+from jdobb_async_queue import JobContext, JobRouter, NewJob, Worker
 from tests.support.serving import Running, code_of, pointers, serving
 
 ECHO = {"job_type": "echo", "data": {"text": "hello"}}
@@ -245,6 +245,24 @@ async def test_a_closed_deployment_takes_known_job_types_only(backend_url: str):
     async with serving([router], workers=False, closed_job_types=True, backend_url=backend_url) as service:
         await service.queue.set_job_type("elsewhere", max_lost=1)
         assert (await service.post({"job_type": "elsewhere"})).status_code == 201
+
+
+async def test_jobs_of_a_type_do_not_make_it_known(backend_url: str):
+    async with serving(closed_job_types=True, backend_url=backend_url) as service:
+        await service.queue.enqueue("stray")
+        answer = await service.post({"job_type": "stray"})
+    assert (answer.status_code, code_of(answer)) == (422, "unknown-job-type")
+
+
+async def test_a_worker_elsewhere_makes_its_job_types_known(backend_url: str):
+    async with serving(closed_job_types=True, backend_url=backend_url) as service:
+        worker = Worker(service.queue)
+        worker.register_handler("elsewhere", _nothing)
+        running = asyncio.create_task(worker.run())
+        assert await service.queue.wait(await service.queue.enqueue("elsewhere"), 10)
+        assert (await service.post({"job_type": "elsewhere"})).status_code == 201
+        await worker.stop()
+        await running
 
 
 async def test_handlers_run_beside_the_service(backend_url: str):

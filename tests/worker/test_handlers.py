@@ -344,6 +344,18 @@ async def test_handlers_publish_their_settings_so_that_every_process_sees_them(q
     assert info.payload_schema["required"] == ["to"]
 
 
+async def test_a_plain_handler_is_published_too(queue, start):
+    async def email(ctx): ...
+
+    await queue.open()
+    await start(email=email)
+
+    async def published():
+        return "email" in await queue.backend.job_types()
+
+    await eventually(published)
+
+
 class OddError(BaseException):
     """What some test tools raise."""
 

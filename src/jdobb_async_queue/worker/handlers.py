@@ -77,7 +77,7 @@ class HandlerTable:
         stored = await backend.job_types()
         for job_type, settings in mine.items():
             known = stored.get(job_type)
-            if (known is None and settings != b"{}") or (known is not None and known.published != settings):
+            if known is None or known.published != settings:
                 await backend.set_job_type(job_type, published=settings)
             self._published[job_type] = settings
 
