@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from jdobb_async_queue import JobQueue
+from jdobb_async_queue import JobQueue, NewJob
 from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_async_queue.backends.memory.indexes import LazyHeap
+from jdobb_async_queue.backends.memory.ordered import Ordered
 from tests.support.clock import ManualClock
 from tests.support.jobs import claim_job, log_of, make_in_state, start_job
+from tests.support.records import dice
 
 
 def test_jobs_in_memory_survive_nothing():
@@ -63,6 +65,75 @@ async def test_heartbeats_and_releases_leave_nothing_behind():
         backend = queue.backend
 
         assert len(backend._jobs._leases) < 2500
+
+
+class CountedReads(dict):
+    reads = 0
+
+    def __getitem__(self, key):
+        self.reads += 1
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("status", [None, "pending", "processing", "cancelled"])
+async def test_a_page_reads_its_own_jobs_only_wherever_it_lies(status):
+    async with JobQueue(MemoryBackend()) as queue:
+        ids = await queue.enqueue_many([NewJob(job_type="email")] * 600)
+        if status == "processing":
+            await queue.claim_many(limit=600)
+        elif status == "cancelled":
+            for job_id in ids:
+                await queue.cancel(job_id)
+        jobs = queue.backend._jobs
+        jobs._records = records = CountedReads(jobs._records)
+        first = await queue.list_jobs(status, limit=200)
+        second = await queue.list_jobs(status, limit=200, cursor=first.next_cursor)
+        reads = records.reads
+        third = await queue.list_jobs(status, limit=50, cursor=second.next_cursor)
+
+        assert reads == 402
+        assert records.reads - reads == 51
+        assert len({job.id for page in (first, second, third) for job in page.items}) == 450
+
+
+class TestOrdered:
+    @pytest.fixture
+    def ordered(self) -> Ordered:
+        return Ordered()
+
+    def test_it_is_sorted_whatever_the_order_of_coming_and_going(self, ordered):
+        rng = dice()
+        there: list[tuple[int, int, str]] = []
+        for number in range(8000):
+            if there and rng.random() < 0.4:
+                ordered.remove(there.pop(rng.randrange(len(there))))
+            else:
+                entry = (rng.randrange(3), -number if number % 2 else number, f"job-{number}")
+                there.append(entry)
+                ordered.add(entry)
+
+        assert list(ordered.after(None)) == [entry[-1] for entry in sorted(there)]
+        assert len(ordered) == len(there)
+
+    @pytest.mark.parametrize("count", [0, 1, 512, 513, 1024, 1025, 5000])
+    @pytest.mark.parametrize("step", [1, -1])
+    def test_it_goes_on_strictly_behind_a_key(self, ordered, count, step):
+        for number in range(count)[::step]:
+            ordered.add((7, number, str(number)))
+
+        for number in (-1, 0, 511, 512, 1024, count - 1, count):
+            rest = [str(later) for later in range(number + 1, count)]
+            assert list(ordered.after((7, number))) == rest
+        assert list(ordered.after((6, 99999))) == [str(number) for number in range(count)]
+        assert list(ordered.after((8, -1))) == []
+
+    def test_what_has_gone_leaves_no_block_behind(self, ordered):
+        for number in range(5000):
+            ordered.add((number, "a"))
+        for number in range(5000):
+            ordered.remove((number, "a"))
+
+        assert (len(ordered), ordered._blocks, ordered._lasts) == (0, [], [])
 
 
 class TestLazyHeap:

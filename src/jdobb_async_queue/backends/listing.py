@@ -51,7 +51,11 @@ class Listed(Protocol):
 
 def sort_key(record: Listed, query: ListQuery) -> tuple[int, ...]:
     """Return what the list is sorted by, ascending; it tells jobs apart and makes the cursor."""
-    status = query.status
+    return order_key(record, query.status)
+
+
+def order_key(record: Listed, status: str | None) -> tuple[int, ...]:
+    """Return what the list of a status is sorted by; that of all jobs (None) begins with the newest."""
     if status is None:
         return (-record.seq,)
     if status == "pending":

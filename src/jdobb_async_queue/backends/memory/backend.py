@@ -225,18 +225,12 @@ class MemoryBackend(MemoryRegistry):
 
     async def list_jobs(self, query: ListQuery) -> RecordPage:
         """Return a page of jobs; see ``QueueBackend.list_jobs``."""
-        after = None if query.after is None else tuple(query.after)
         found: list[JobRecord] = []
         last: tuple[int, ...] | None = None
-        examined = 0
-        for record in self._jobs.in_order(query):
-            key = sort_key(record, query)
-            if after is not None and key <= after:
-                continue
+        for examined, record in enumerate(self._jobs.in_order(query)):
             if len(found) == query.limit or examined == query.examine:
                 return RecordPage(found, last)
-            examined += 1
-            last = key
+            last = sort_key(record, query)
             if matches(record, query):
                 found.append(self._with_type(record))
         return RecordPage(found, None)

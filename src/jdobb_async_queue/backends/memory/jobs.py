@@ -7,11 +7,11 @@ unique keys and update logs in step.
 from __future__ import annotations
 
 from collections import deque
-from heapq import nsmallest
 from typing import TYPE_CHECKING
 
-from jdobb_async_queue.backends.listing import sort_key
+from jdobb_async_queue.backends.listing import order_key
 from jdobb_async_queue.backends.memory.indexes import LazyHeap, Ready
+from jdobb_async_queue.backends.memory.ordered import Ordered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,14 +28,15 @@ class Jobs:
     def __init__(self, max_finished: int, updates_kept: int) -> None:
         self._max_finished, self._updates_kept = max_finished, updates_kept
         self._records: dict[str, JobRecord] = {}
-        self._by_status: dict[str, dict[str, None]] = {status: {} for status in STATUSES}
+        self._orders: dict[str | None, Ordered] = {status: Ordered() for status in (None, *STATUSES)}
+        """The lists: of each status, and of all jobs."""
         self._finished: dict[str, None] = {}
         self._counts: dict[str, dict[str, int]] = {}
         self._unique: dict[tuple[str, str], str] = {}
         self._updates: dict[str, deque[UpdateRecord]] = {}
         self.ready = Ready(self._records, lambda job_type: self.count(job_type, "pending"))
-        self._leases = LazyHeap(self._is_lease, lambda: len(self._by_status["processing"]))
-        self._deadlines = LazyHeap(self._is_deadline, lambda: len(self._by_status["pending"]))
+        self._leases = LazyHeap(self._is_lease, lambda: len(self._orders["processing"]))
+        self._deadlines = LazyHeap(self._is_deadline, lambda: len(self._orders["pending"]))
         self._prunable = LazyHeap(self._is_prunable, lambda: len(self._finished))
 
     # -- finding ---------------------------------------------------------------------------------------
@@ -74,13 +75,8 @@ class Jobs:
         return self._updates.get(job_id, ())
 
     def in_order(self, query: ListQuery) -> Iterator[JobRecord]:
-        """Yield jobs in the order of a list, from its start or a little before its cursor."""
-        if query.status is None:
-            return map(self._records.__getitem__, reversed(self._records))
-        found = [self._records[job_id] for job_id in self._by_status[query.status]]
-        if query.after is not None:
-            found = [record for record in found if sort_key(record, query) > query.after]
-        return iter(nsmallest(query.examine + 1, found, key=lambda record: sort_key(record, query)))
+        """Yield jobs in the order of a list, from its start or behind its cursor."""
+        return map(self._records.__getitem__, self._orders[query.status].after(query.after))
 
     def next_lease_end(self) -> int | None:
         """Return when the first lease may run out (or a little earlier, where it was renewed)."""
@@ -112,7 +108,8 @@ class Jobs:
     def insert(self, record: JobRecord, now: int) -> None:
         """Add a new pending job."""
         self._records[record.id] = record
-        self._by_status["pending"][record.id] = None
+        self._orders[None].add(_entry(record, None))
+        self._orders["pending"].add(_entry(record, "pending"))
         self._bump(record, 1)
         self._hold_key(record)
         self._index_pending(record, now)
@@ -125,6 +122,8 @@ class Jobs:
         if new.status != old.status:
             self._change_status(old, new, now)
         elif new.status == "pending":
+            self._orders["pending"].remove(_entry(old, "pending"))
+            self._orders["pending"].add(_entry(new, "pending"))
             self._index_pending(new, now)
         if new.holds_key != old.holds_key:
             self._hold_key(new)
@@ -136,7 +135,8 @@ class Jobs:
     def remove(self, record: JobRecord) -> None:
         """Remove a job with all that belongs to it."""
         del self._records[record.id]
-        del self._by_status[record.status][record.id]
+        self._orders[None].remove(_entry(record, None))
+        self._orders[record.status].remove(_entry(record, record.status))
         self._finished.pop(record.id, None)
         self._updates.pop(record.id, None)
         self._bump(record, -1)
@@ -146,9 +146,9 @@ class Jobs:
             self._free_key(record)
 
     def _change_status(self, old: JobRecord, new: JobRecord, now: int) -> None:
-        del self._by_status[old.status][old.id]
+        self._orders[old.status].remove(_entry(old, old.status))
         self._bump(old, -1)
-        self._by_status[new.status][new.id] = None
+        self._orders[new.status].add(_entry(new, new.status))
         self._bump(new, 1)
         if old.completed_at is not None:
             self._finished.pop(old.id, None)
@@ -222,3 +222,7 @@ class Jobs:
     def _is_prunable(self, entry: tuple[int, int, str]) -> bool:
         record = self._records.get(entry[2])
         return record is not None and record.seq == entry[1] and record.prune_at == entry[0]
+
+
+def _entry(record: JobRecord, status: str | None) -> tuple[int | str, ...]:
+    return (*order_key(record, status), record.id)
