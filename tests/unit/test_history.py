@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from jdobb_async_queue.backends import history
 from jdobb_async_queue.backends.history import DAY, HOUR, MINUTE, Ledger, bucket, quantile
 from jdobb_async_queue.transitions import AttemptFailure, Transition, advance
 from tests.support.records import NOW, WEEK, make_record, make_started
@@ -81,10 +82,28 @@ class TestLedger:
         ledger = Ledger()
         ledger.moved(*failed("a", NOW))
 
-        ledger.forget(NOW)
-        assert ledger
         ledger.forget(NOW + DAY)
+        assert ledger
+        ledger.forget(NOW + DAY + HOUR + MINUTE)
         assert not ledger
+
+    def test_what_is_old_leaves_as_new_figures_come(self):
+        ledger = Ledger()
+        for day in range(5):
+            ledger.moved(*failed("a", NOW + day * 2 * DAY))
+
+        assert (len(ledger.tallies), len(ledger.errors)) == (1, 1)
+
+    def test_names_that_callers_make_up_do_not_pile_up(self, monkeypatch):
+        monkeypatch.setattr(history, "MOST_TALLIES", 20)
+        monkeypatch.setattr(history, "MOST_ERRORS", 10)
+        ledger = Ledger()
+        for number in range(100):
+            ledger.stored(make_record(job_type=f"type-{number}"))
+            ledger.moved(*failed("a", NOW, error=f"Error{number}"))
+
+        assert (len(ledger.tallies), len(ledger.errors)) == (20, 10)
+        assert ledger.groups(NOW)[0].type == "Error90"
 
     def test_two_are_merged(self):
         one, other = Ledger(), Ledger()

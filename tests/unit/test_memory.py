@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jdobb_async_queue import JobQueue, NewJob
+from jdobb_async_queue import Idempotency, JobQueue, NewJob
 from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_async_queue.backends.memory.indexes import LazyHeap
 from jdobb_async_queue.backends.memory.ordered import Ordered
+from jdobb_async_queue.records import WorkerRecord
 from tests.support.clock import ManualClock
 from tests.support.jobs import claim_job, log_of, make_in_state, start_job
 from tests.support.records import dice
@@ -65,6 +66,85 @@ async def test_heartbeats_and_releases_leave_nothing_behind():
         backend = queue.backend
 
         assert len(backend._jobs._leases) < 2500
+
+
+async def test_job_types_without_jobs_leave_nothing_behind():
+    async with JobQueue(MemoryBackend(max_finished=10)) as queue:
+        for number in range(300):
+            await queue.enqueue(f"now-{number}")
+            await queue.enqueue(f"later-{number}", delay=3600)
+            expiring = await queue.enqueue(f"gone-{number}", ttl=3600)
+            for job_type in (f"now-{number}", f"later-{number}"):
+                (job,) = (await queue.list_jobs("pending", job_type=job_type)).items
+                await queue.cancel(job.id)
+            await queue.cancel(expiring)
+            await queue.delete(expiring)
+            await queue.resume(f"resumed-{number}")
+        jobs = queue.backend._jobs
+
+        assert (len(jobs.ready._due), len(jobs.ready._later), len(jobs._counts)) == (0, 0, 9)
+        assert queue.backend._types == {}
+
+
+async def test_a_type_that_still_has_waiting_jobs_is_claimed_in_order():
+    clock = ManualClock()
+    async with JobQueue(MemoryBackend(clock=clock)) as queue:
+        for _ in range(3):
+            late = await queue.enqueue("email", delay=5)
+            now = await queue.enqueue("email")
+            assert (await claim_job(queue)).id == now
+            clock.advance(5)
+            assert (await claim_job(queue)).id == late
+            assert await queue.claim() is None
+
+
+async def test_idempotency_keys_go_although_no_worker_prunes():
+    clock = ManualClock()
+    async with JobQueue(MemoryBackend(clock=clock)) as queue:
+        for number in range(1000):
+            keep = 10 if number % 10 else 1_000_000
+            bound = Idempotency(scope="s", key=f"k{number}", fingerprint="f", keep=keep)
+            await queue.submit(NewJob(job_type="email"), idempotency=bound)
+            clock.advance(1)
+
+        assert len(queue.backend._idempotency) <= 100 + 10
+        first = Idempotency(scope="s", key="k0", fingerprint="f")
+        assert (await queue.submit(NewJob(job_type="email"), idempotency=first)).replayed
+
+
+async def test_after_a_burst_of_keys_any_new_job_clears_a_few_away():
+    clock = ManualClock()
+    async with JobQueue(MemoryBackend(clock=clock)) as queue:
+        for number in range(100):
+            bound = Idempotency(scope="s", key=f"k{number}", fingerprint="f", keep=10)
+            await queue.submit(NewJob(job_type="email"), idempotency=bound)
+        clock.advance(10)
+        for _ in range(25):
+            await queue.enqueue("email")
+
+        assert len(queue.backend._idempotency) == 0
+
+
+async def test_a_key_that_is_bound_anew_lasts_its_new_time():
+    clock = ManualClock()
+    async with JobQueue(MemoryBackend(clock=clock)) as queue:
+        for _ in range(3):
+            bound = Idempotency(scope="s", key="k", fingerprint="f", keep=10)
+            assert (await queue.submit(NewJob(job_type="email"), idempotency=bound)).created
+            clock.advance(9)
+            assert (await queue.submit(NewJob(job_type="email"), idempotency=bound)).replayed
+            clock.advance(1)
+
+
+async def test_workers_that_fell_silent_go_although_no_worker_prunes():
+    clock = ManualClock()
+    async with JobQueue(MemoryBackend(clock=clock)) as queue:
+        for number in range(50):
+            worker = WorkerRecord(f"w{number}", "host", 1, 1, (), (), (), clock.now(), clock.now())
+            await queue.backend.beat_worker(worker)
+            clock.advance(3600)
+
+        assert len(await queue.workers()) == 25
 
 
 class CountedReads(dict):

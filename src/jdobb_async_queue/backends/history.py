@@ -1,13 +1,14 @@
 """What happened per minute and job type, and which errors came how often: counted as jobs move.
 
-A ledger collects the figures of the moves that it is shown. The memory backend keeps one for ever
-(bounded); others keep one per transaction and merge it into their store. Nothing here scans jobs.
+A ledger collects the figures of the moves that it is shown. The memory backend keeps one for ever; others
+keep one per transaction and merge it into their store. Nothing here scans jobs. What is older than a day
+leaves as new figures come, and so do the oldest beyond a number that many names of types would pass.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 MINUTE = 60_000
 HOUR = 3_600_000
 DAY = 86_400_000
+MOST_TALLIES = 50_000
+MOST_ERRORS = 10_000
 _STEPS_PER_DOUBLING = 4
 _MESSAGE_LENGTH = 300
 
@@ -66,8 +69,8 @@ class Ledger:
     """The figures of the moves that it was shown."""
 
     def __init__(self) -> None:
-        self.tallies: dict[tuple[int, str], Tally] = {}
-        self.errors: dict[tuple[int, str, str], ErrorTally] = {}
+        self.tallies: OrderedDict[tuple[int, str], Tally] = OrderedDict()
+        self.errors: OrderedDict[tuple[int, str, str], ErrorTally] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self.tallies or self.errors)
@@ -108,12 +111,10 @@ class Ledger:
             count = found.count + (known.count if known else 0)
             self.errors[error] = ErrorTally(count, found.last_message, found.last_job_id, found.last_at)
 
-    def forget(self, before: int) -> None:
-        """Drop what is older than ``before``."""
-        for key in [key for key in self.tallies if key[0] < before - MINUTE]:
-            del self.tallies[key]
-        for error in [key for key in self.errors if key[0] < before - HOUR]:
-            del self.errors[error]
+    def forget(self, now: int) -> None:
+        """Drop what is older than a day."""
+        _trim(self.tallies, now - DAY - MINUTE, MOST_TALLIES)
+        _trim(self.errors, now - DAY - HOUR, MOST_ERRORS)
 
     def points(self, since: int) -> list[HistoryPoint]:
         """Return the minutes from ``since`` on, oldest first."""
@@ -136,6 +137,7 @@ class Ledger:
         tally = self.tallies.get(key)
         if tally is None:
             tally = self.tallies[key] = Tally()
+            _trim(self.tallies, now - DAY - MINUTE, MOST_TALLIES)
         return tally
 
     def _error(self, record: JobRecord, kind: str, message: str, now: int) -> None:
@@ -143,6 +145,14 @@ class Ledger:
         known = self.errors.get(key)
         count = known.count + 1 if known else 1
         self.errors[key] = ErrorTally(count, message[:_MESSAGE_LENGTH], record.id, now)
+        if known is None:
+            _trim(self.errors, now - DAY - HOUR, MOST_ERRORS)
+
+
+def _trim(tallies: OrderedDict[Any, Any], before: int, most: int) -> None:
+    """Drop tallies, oldest first, that began ``before`` an instant or are more than ``most``."""
+    while tallies and (len(tallies) > most or next(iter(tallies))[0] < before):
+        tallies.popitem(last=False)
 
 
 def error_groups(tallies: Any) -> list[ErrorGroup]:

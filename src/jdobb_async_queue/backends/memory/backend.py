@@ -19,9 +19,10 @@ from jdobb_async_queue.backends.base import (
     UpdatePage,
 )
 from jdobb_async_queue.backends.bells import CANCELLED, Bell
-from jdobb_async_queue.backends.history import DAY, Ledger
+from jdobb_async_queue.backends.history import Ledger
 from jdobb_async_queue.backends.listing import matches, sort_key
 from jdobb_async_queue.backends.memory.jobs import Jobs
+from jdobb_async_queue.backends.memory.keys import IdempotencyKeys
 from jdobb_async_queue.backends.memory.registry import MemoryRegistry
 from jdobb_async_queue.clock import Ids, SystemClock, system_random
 from jdobb_async_queue.errors import (
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 WEEK_RETENTION = Retention(604_800_000, 604_800_000, 604_800_000)
 _SWEEP_PER_CLAIM = 100
+_FORGET_PER_STORE = 4
+"""Idempotency keys past their time that a call drops: more than it may bind."""
 
 
 class MemoryBackend(MemoryRegistry):
@@ -72,7 +75,7 @@ class MemoryBackend(MemoryRegistry):
         self._ids = Ids(self._clock, rng or system_random())
         self._seq = 0
         self._jobs = Jobs(max_finished, updates_kept)
-        self._idempotency: dict[tuple[str, str], tuple[str, str, int]] = {}
+        self._idempotency = IdempotencyKeys()
         self._ledger = Ledger()
 
     async def open(self) -> None:
@@ -92,6 +95,7 @@ class MemoryBackend(MemoryRegistry):
         self, jobs: Sequence[NewRecord], *, idempotency: Idempotency | None = None
     ) -> list[Stored]:
         """Insert new jobs; see ``QueueBackend.store``."""
+        self._idempotency.forget(self.now(), _FORGET_PER_STORE)
         if idempotency is not None:
             replay = self._replay(idempotency)
             if replay is not None:
@@ -109,9 +113,7 @@ class MemoryBackend(MemoryRegistry):
                 self._ledger.stored(record)
             self._bells.ring_type(record.job_type)
         if idempotency is not None:
-            expires_at = self.now() + millis(idempotency.keep)
-            key = (idempotency.scope, idempotency.key)
-            self._idempotency[key] = (idempotency.fingerprint, stored[0].record.id, expires_at)
+            self._idempotency.bind(idempotency, stored[0].record.id, self.now())
         return stored
 
     async def claim_pending_job(
@@ -209,11 +211,9 @@ class MemoryBackend(MemoryRegistry):
         while removed < limit and (record := self._jobs.pop_past_retention(now)) is not None:
             self._remove(record)
             removed += 1
-        for key in [key for key, (_, _, ends) in self._idempotency.items() if ends <= now][:limit]:
-            del self._idempotency[key]
-        for worker in [w for w in self._workers.values() if w.last_heartbeat_at < now - DAY]:
-            del self._workers[worker.id]
-        self._ledger.forget(now - DAY)
+        self._idempotency.forget(now, limit)
+        self._forget_workers(now)
+        self._ledger.forget(now)
         return removed
 
     # -- reads -----------------------------------------------------------------------------------------
@@ -290,17 +290,16 @@ class MemoryBackend(MemoryRegistry):
     # -- storing ---------------------------------------------------------------------------------------
 
     def _replay(self, idempotency: Idempotency) -> Stored | None:
-        bound = self._idempotency.get((idempotency.scope, idempotency.key))
-        if bound is None or bound[2] <= self.now():
+        bound = self._idempotency.find(idempotency, self.now())
+        if bound is None:
             return None
-        fingerprint, job_id, _ = bound
-        if fingerprint != idempotency.fingerprint:
+        if bound.fingerprint != idempotency.fingerprint:
             msg = "the idempotency key was used before with another body"
-            raise IdempotencyKeyReused(msg, job_id)
-        record = self._jobs.get(job_id)
+            raise IdempotencyKeyReused(msg, bound.job_id)
+        record = self._jobs.get(bound.job_id)
         if record is None:
             msg = "the job of this idempotency key has been removed"
-            raise JobGone(msg, job_id)
+            raise JobGone(msg, bound.job_id)
         return Stored(self._with_type(record), created=False, replayed=True)
 
     def _store_one(self, new: NewRecord, undo: list[tuple[str, JobRecord | None]]) -> Stored:

@@ -69,6 +69,11 @@ class Ready:
             later = (record.run_at, record.seq, record.id)
             self._heap(self._later, record.job_type, self._is_later).push(later)
 
+    def forget(self, job_type: str) -> None:
+        """Drop what is left of a type without pending jobs."""
+        self._due.pop(job_type, None)
+        self._later.pop(job_type, None)
+
     def best(self, job_types: list[str], now: int) -> str | None:
         """Remove and return the id of the best ready job of these types."""
         best: Any = None

@@ -196,6 +196,8 @@ class Jobs:
         if counts is None:
             counts = self._counts[record.job_type] = dict.fromkeys(STATUSES, 0)
         counts[record.status] += by
+        if record.status == "pending" and not counts["pending"]:
+            self.ready.forget(record.job_type)
 
     def _pop_due(self, heap: LazyHeap, now: int) -> JobRecord | None:
         top = heap.peek()

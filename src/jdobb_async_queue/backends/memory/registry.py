@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from jdobb_async_queue.backends.base import QueueBackend
 from jdobb_async_queue.backends.bells import CANCELLED, Bells
+from jdobb_async_queue.backends.history import DAY
 from jdobb_async_queue.records import TypeRecord
 
 if TYPE_CHECKING:
@@ -18,7 +20,8 @@ class MemoryRegistry(QueueBackend):
     def __init__(self) -> None:
         self._bells = Bells()
         self._types: dict[str, TypeRecord] = {}
-        self._workers: dict[str, WorkerRecord] = {}
+        self._workers: OrderedDict[str, WorkerRecord] = OrderedDict()
+        """Latest sign of life last."""
 
     async def job_types(self) -> dict[str, TypeRecord]:
         """Return the settings of every job type that has any."""
@@ -53,6 +56,8 @@ class MemoryRegistry(QueueBackend):
     async def resume(self, job_type: str) -> TypeRecord:
         """Allow claims of this type again."""
         known = self._type(job_type)
+        if not known.paused:
+            return known
         settings = self._put_type(TypeRecord(job_type, known.operator, known.published))
         self._bells.ring_type(job_type)
         return settings
@@ -64,6 +69,8 @@ class MemoryRegistry(QueueBackend):
             worker.directive = known.directive
         worker.last_heartbeat_at = self.now()
         self._workers[worker.id] = worker
+        self._workers.move_to_end(worker.id)
+        self._forget_workers(worker.last_heartbeat_at)
         return worker.directive
 
     async def workers(self) -> list[WorkerRecord]:
@@ -81,6 +88,11 @@ class MemoryRegistry(QueueBackend):
     async def remove_worker(self, worker_id: str) -> None:
         """Forget a worker."""
         self._workers.pop(worker_id, None)
+
+    def _forget_workers(self, now: int) -> None:
+        """Drop workers that have been silent for a day."""
+        while self._workers and next(iter(self._workers.values())).last_heartbeat_at < now - DAY:
+            self._workers.popitem(last=False)
 
     def _with_type(self, record: JobRecord) -> JobRecord:
         settings = self._types.get(record.job_type)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue.backends.sqlite.faults import is_busy
 from jdobb_async_queue.backends.sqlite.guards import Inodes
+from jdobb_async_queue.backends.sqlite.moving import forget
 from jdobb_async_queue.backends.sqlite.queries import SQL
 from jdobb_async_queue.backends.sqlite.schema import check, migrate
 from jdobb_async_queue.backends.sqlite.transaction import Touched, Transaction
@@ -35,6 +36,9 @@ logger = logging.getLogger("jdobb_async_queue")
 Operation = Callable[[Transaction], Any]
 
 _LONGEST_TRANSACTION = 0.005
+_BETWEEN_FORGETTING = 0.1
+_FORGOTTEN_AT_ONCE = 250
+"""Of each kind: a few milliseconds, and more per second than are bound anew."""
 _LOCK_PATIENCE = 10.0
 _SHORTEST_RETRY, _LONGEST_RETRY = 0.0002, 0.002
 _CHANGES_PER_CHECKPOINT = 1500
@@ -165,6 +169,7 @@ class Writer(Connection):
     _counted = 0
     _inodes: Inodes | None = None
     _checkpointer: sqlite3.Connection | None = None
+    _forget_at = float("-inf")
     _warned = False
 
     def prepare(self, place: Place) -> None:
@@ -230,6 +235,7 @@ class Writer(Connection):
                 batch.results.append(_one(call, transaction))
                 if time.monotonic() > ends:
                     break
+            self._forget(transaction)
             transaction.flush()
             self.execute("COMMIT")
         except BaseException:
@@ -242,6 +248,13 @@ class Writer(Connection):
         batch.is_checkpoint_due = self._count_changes() > _CHANGES_PER_CHECKPOINT
         self._wake_others(batch.touched)
         return batch
+
+    def _forget(self, transaction: Transaction) -> None:
+        """Remove now and then what is past its time: there may be no worker that does."""
+        now = self._place.clock.monotonic()
+        if now >= self._forget_at:
+            self._forget_at = now + _BETWEEN_FORGETTING
+            forget(transaction, _FORGOTTEN_AT_ONCE)
 
     def _one_by_one(self, calls: Sequence[Call]) -> Batch:
         batch = Batch()

@@ -67,9 +67,15 @@ def prune(transaction: Transaction, limit: int) -> int:
     over = transaction.all("prunable", ns, now, limit)
     for seq, job_id, job_type, status in over:
         transaction.remove(seq, job_id, job_type, status)
-    transaction.named("forget_idempotency_keys", ns=ns, now=now, limit=limit)
-    transaction.write("forget_workers", ns, now - DAY)
-    transaction.write("forget_tallies", ns, now - DAY)
-    transaction.write("forget_error_tallies", ns, now - DAY)
-    transaction.write("forget_counts", ns)
+    forget(transaction, limit)
     return len(over)
+
+
+def forget(transaction: Transaction, limit: int) -> None:
+    """Remove what is no job and past its time, up to ``limit`` of each kind."""
+    ns, now = transaction.ns, transaction.now
+    transaction.named("forget_idempotency_keys", ns=ns, now=now, limit=limit)
+    transaction.named("forget_tallies", ns=ns, before=now - DAY, limit=limit)
+    transaction.named("forget_error_tallies", ns=ns, before=now - DAY, limit=limit)
+    transaction.write("forget_workers", ns, now - DAY)
+    transaction.write("forget_counts", ns)

@@ -189,10 +189,14 @@ DELETE FROM idempotency WHERE ns = :ns AND (scope, key) IN (
 DELETE FROM workers WHERE ns = ? AND last_heartbeat_at < ?
 
 -- name: forget_tallies
-DELETE FROM tallies WHERE ns = ? AND minute < ?
+DELETE FROM tallies WHERE ns = :ns AND (minute, job_type, figure, bucket) IN (
+    SELECT minute, job_type, figure, bucket FROM tallies WHERE ns = :ns AND minute < :before LIMIT :limit
+)
 
 -- name: forget_error_tallies
-DELETE FROM error_tallies WHERE ns = ? AND hour < ?
+DELETE FROM error_tallies WHERE ns = :ns AND (hour, job_type, kind) IN (
+    SELECT hour, job_type, kind FROM error_tallies WHERE ns = :ns AND hour < :before LIMIT :limit
+)
 
 -- name: forget_counts
 DELETE FROM counts WHERE ns = ? AND n = 0

@@ -38,6 +38,8 @@ def pause(transaction: Transaction, job_type: str, until: int | None, reason: st
 def resume(transaction: Transaction, job_type: str) -> TypeRecord:
     """Allow claims of this type again."""
     known = transaction.type(job_type)
+    if not known.paused:
+        return known
     transaction.touched.types.add(job_type)
     return transaction.put_type(replace(known, paused=False, pause_reason=None, pause_until=None))
 
