@@ -6,7 +6,7 @@ unique keys and update logs in step.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 from jdobb_async_queue.backends.listing import order_key
@@ -30,7 +30,7 @@ class Jobs:
         self._records: dict[str, JobRecord] = {}
         self._orders: dict[str | None, Ordered] = {status: Ordered() for status in (None, *STATUSES)}
         """The lists: of each status, and of all jobs."""
-        self._finished: dict[str, None] = {}
+        self._finished: OrderedDict[str, None] = OrderedDict()
         self._counts: dict[str, dict[str, int]] = {}
         self._unique: dict[tuple[str, str], str] = {}
         self._updates: dict[str, deque[UpdateRecord]] = {}
