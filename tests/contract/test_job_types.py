@@ -207,6 +207,27 @@ async def test_bad_settings_are_named_and_change_nothing(queue, settings, error,
     assert await queue.job_types() == before
 
 
+async def test_whoever_changes_a_schema_that_was_shown_changes_their_own(queue):
+    first = await queue.set_job_type(
+        "email", schema={"type": "object", "properties": {"to": {"type": "string"}}}
+    )
+    first.payload_schema["properties"].clear()
+    (second,) = await queue.job_types()
+    second.payload_schema["type"] = "array"
+
+    (third,) = await queue.job_types()
+    assert third.payload_schema == {"type": "object", "properties": {"to": {"type": "string"}}}
+
+
+async def test_a_change_of_settings_reaches_the_jobs_that_share_them(queue):
+    ids = [await queue.enqueue("email", max_lost=n) for n in (1, 2)]
+    for timeout in (5, 6, 5):
+        await queue.set_job_type("email", timeout=timeout)
+
+        jobs = await queue.get_many(ids)
+        assert [(job.timeout, job.max_lost) for job in jobs] == [(timeout, 1), (timeout, 2)]
+
+
 async def test_a_bad_name_is_refused(queue):
     with pytest.raises(ValueError, match="job_type"):
         await queue.set_job_type("no blanks")

@@ -47,6 +47,21 @@ class TestSettings:
 
         assert resolve_settings(*layers) == resolve_settings(*layers)
 
+    def test_jobs_of_a_type_share_its_settings_and_leave_them_whole(self):
+        operator, published = layer(retry={"base": 5}, schema={"type": "object"}), layer(retry={"factor": 3})
+
+        found = [
+            resolve_settings(layer(timeout=1, retry={"max_attempts": n}), operator, published)
+            for n in (2, 3, 4)
+        ]
+
+        assert [(each.retry.max_attempts, each.retry.base, each.retry.factor) for each in found] == [
+            (2, 5, 3),
+            (3, 5, 3),
+            (4, 5, 3),
+        ]
+        assert found[0].schema is found[1].schema is found[2].schema
+
 
 class TestNewRecord:
     @pytest.mark.parametrize(

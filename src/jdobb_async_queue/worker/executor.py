@@ -39,9 +39,8 @@ class Executor:
     def start(self, execution: Execution) -> None:
         """Run a claimed job in a slot."""
         execution.on_stop = self._stopped
-        slots = self._shift.slots
-        slots.take(execution)
-        slots.run_in(asyncio.get_running_loop().create_task(self._run(execution)), execution)
+        self._shift.slots.take(execution)
+        asyncio.get_running_loop().create_task(self._run(execution))
 
     def abandon(self, execution: Execution) -> None:
         """Settle an attempt whose handler was told to stop and goes on; it keeps its slot until it ends."""
@@ -54,6 +53,7 @@ class Executor:
             self._completer.submit(execution, outcome)
 
     async def _run(self, execution: Execution) -> None:
+        self._shift.slots.run_in(asyncio.current_task(), execution)
         try:
             outcome = await self._attempt(execution)
         finally:

@@ -46,7 +46,7 @@ class Execution:
     lease: float
     """Seconds."""
     deadline: float
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[Any] | None = None
     started: float = 0.0
     stop_reason: str | None = None
     reports: list[Transition] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Slots:
     def __init__(self, size: int) -> None:
         self.size = size
         self._taken: dict[str, Execution] = {}
-        self._tasks: dict[asyncio.Task[None], Execution] = {}
+        self._tasks: dict[asyncio.Task[Any], Execution] = {}
         self._listeners: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
@@ -106,10 +106,10 @@ class Slots:
         """Occupy a slot."""
         self._taken[execution.token] = execution
 
-    def run_in(self, task: asyncio.Task[None], execution: Execution) -> None:
-        """Remember which task runs an execution."""
-        execution.task = task
-        if execution.token in self._taken:
+    def run_in(self, task: asyncio.Task[Any] | None, execution: Execution) -> None:
+        """Remember which task runs an execution, before it does; also where tasks begin at once."""
+        if task is not None:
+            execution.task = task
             self._tasks[task] = execution
 
     def give_back(self, execution: Execution) -> None:
