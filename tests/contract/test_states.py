@@ -32,7 +32,7 @@ cancel           ok        ok        ok          terminal  terminal  terminal   
 retry            terminal  terminal  terminal    terminal  ok        ok         unknown
 delete           terminal  terminal  terminal    ok        ok        ok         unknown
 heartbeat_own    -         -         ok          lost      lost      cancelled  lost
-heartbeat_stale  lost      lost      lost        lost      lost      cancelled  lost
+heartbeat_stale  lost      lost      lost        lost      lost      lost       lost
 log_own          -         -         ok          stale     stale     stale      unknown
 log_stale        stale     stale     stale       stale     stale     stale      unknown
 send             ok        ok        ok          refused   refused   refused    refused
