@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from jdobb_service.settings import Settings
 from jdobb_service.state import ServiceState
 
 JSON = {"content-type": "application/json"}
+_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For every client: nobody speaks TLS here, and to read the certificates takes longer than most tests."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ async def serving(
             while not server.started and not running.done():  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0.005)
         url = url_of(listener)
-        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=30, verify=_NO_CERTIFICATES) as client:
             yield Running(client, application, server, url)
     finally:
         server.should_exit = True
