@@ -385,7 +385,7 @@ class TestWithTimeout:
 
     async def test_an_unknown_job_is_not_found(self, queue):
         with pytest.raises(JobNotFound):
-            await collect(Broadcaster(queue).subscribe_with_timeout("nobody", 1))
+            await collect(Broadcaster(queue).subscribe_with_timeout("nobody", 60))
 
 
 class TestSend:

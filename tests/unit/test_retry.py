@@ -93,7 +93,7 @@ def test_a_field_of_another_kind_is_named(field, value):
 @pytest.mark.parametrize(
     "value",
     [5, True, None, 1.5, b"ValueError", {"ValueError": 1}, [5], [None], (int,), int, ["\ud800"], iter(["a"])],
-    ids=repr,
+    ids=lambda value: f"{type(value).__name__}-{value!r}"[:20],
 )
 def test_what_is_no_error_to_give_up_on_is_refused(value):
     with pytest.raises(ValueError, match=r"RetryPolicy\ngive_up_on\n.*give_up_on"):
