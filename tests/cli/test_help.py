@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from jdobb_async_queue import JobStatus
 from jdobb_service import cli
 from jdobb_service.cli.application import KEYS, SECTIONS, make_app
-from jdobb_service.cli.commands.jobs import Status
 from jdobb_service.cli.commands.keys import Scope
+from jdobb_service.cli.options import Status
 from jdobb_service.keys import SCOPES
 from tests.cli.command import Jdobb
 

@@ -1,9 +1,10 @@
-"""Options that several commands share."""
+"""The options and arguments of the commands that deal with jobs, and those that several commands share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import typer
@@ -68,6 +69,96 @@ LogFormat = Annotated[
         show_default=False,
     ),
 ]
+
+# -- a new job ---------------------------------------------------------------------------------------------
+
+_SECONDS, _TIME, _COUNT, _PAIR = "SECONDS", "TIME", "N", "NAME=VALUE"
+
+JobData = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="JSON|@FILE|-",
+        help="The job's data, a JSON object: given here, in a file (@job.json) or on standard input (-).",
+        show_default=False,
+    ),
+]
+JobPriority = Annotated[Literal["low", "normal", "high"], typer.Option(help="Higher ones are started first.")]
+Delay = Annotated[
+    float | None,
+    typer.Option(metavar=_SECONDS, help="Do not start it before so many seconds have passed."),
+]
+RunAt = Annotated[
+    str | None, typer.Option(metavar=_TIME, help="Do not start it before, such as 2030-01-31T08:00:00Z.")
+]
+Ttl = Annotated[
+    float | None,
+    typer.Option(metavar=_SECONDS, help="Let it fail if it has not been started within so many seconds."),
+]
+AttemptTimeout = Annotated[float | None, typer.Option(metavar=_SECONDS, help="How long one attempt may run.")]
+MaxAttempts = Annotated[
+    int | None, typer.Option(metavar=_COUNT, help="How many attempts may fail before the job does.")
+]
+MaxLost = Annotated[
+    int | None, typer.Option(metavar=_COUNT, help="How many times its worker may vanish before it fails.")
+]
+UniqueKey = Annotated[
+    str | None, typer.Option(metavar="KEY", help="Only one live job of the type may have this key.")
+]
+UniqueUntil = Annotated[
+    Literal["finished", "started"], typer.Option(help="How long the job holds its unique key.")
+]
+OnConflict = Annotated[
+    Literal["return", "reject", "replace"],
+    typer.Option(help="If the key is taken: answer with the other job, exit 4, or renew the waiting one."),
+]
+OwnId = Annotated[
+    str | None,
+    typer.Option("--id", metavar="ID", help="An id of your own; repeating it changes nothing."),
+]
+NewMetadata = Annotated[
+    list[str] | None,
+    typer.Option(metavar=_PAIR, help="Kept with the job; may be given several times."),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end and print the results.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show its progress live, to the end.")]
+WaitTimeout = Annotated[
+    float | None,
+    typer.Option(metavar=_SECONDS, help="Wait or watch so long at most, then exit 7; the job goes on."),
+]
+
+# -- jobs that there are -----------------------------------------------------------------------------------
+
+
+class Status(StrEnum):
+    """The statuses of jobs, without loading the library just for help."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+OnlyStatuses = Annotated[
+    list[Status] | None, typer.Option(help="Only jobs with this status; may be given several times.")
+]
+OnlyTypes = Annotated[
+    list[str] | None,
+    typer.Option("--type", metavar="TYPE", help="Only jobs of this type; may be given several times."),
+]
+CreatedAfter = Annotated[
+    str | None, typer.Option(metavar=_TIME, help="Only jobs created after, such as 2030-01-31T08:00:00Z.")
+]
+CreatedBefore = Annotated[str | None, typer.Option(metavar=_TIME, help="Only jobs created before.")]
+WithMetadata = Annotated[
+    list[str] | None, typer.Option(metavar=_PAIR, help="Only jobs with this in their metadata.")
+]
+Limit = Annotated[int, typer.Option(metavar=_COUNT, min=1, max=200, help="How many jobs to show.")]
+Cursor = Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on where another list ended.")]
+WatchTimeout = Annotated[
+    float | None, typer.Option(metavar=_SECONDS, help="Watch so long at most, then exit 7.")
+]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; it becomes the error of the job.")]
 
 
 def instant(text: str | None, option: str) -> datetime | None:

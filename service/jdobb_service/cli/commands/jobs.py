@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from jdobb_service.cli.clients import connect
 from jdobb_service.cli.exits import ExitCode, refusal_of
-from jdobb_service.cli.options import AsJson, BackendUrl, JobIds, Namespace, Url, instant, pairs
+from jdobb_service.cli.options import (
+    AsJson,
+    BackendUrl,
+    CreatedAfter,
+    CreatedBefore,
+    Cursor,
+    JobIds,
+    Limit,
+    Namespace,
+    OnlyStatuses,
+    OnlyTypes,
+    Reason,
+    Url,
+    WatchTimeout,
+    WithMetadata,
+    instant,
+    pairs,
+)
 from jdobb_service.cli.output import document, note, print_data
 from jdobb_service.cli.views import job_document, print_job, print_jobs
 
 if TYPE_CHECKING:
     from jdobb_async_queue import Job
-
-
-class Status(StrEnum):
-    """The statuses of jobs, without loading the library just for help."""
-
-    PENDING = "pending"
-    PROCESSING = "processing"
-    COMPLETE = "complete"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
 
 
 async def get(
@@ -56,27 +60,13 @@ async def get(
 
 async def list_jobs(
     *,
-    status: Annotated[
-        list[Status] | None, typer.Option(help="Only jobs with this status; may be given several times.")
-    ] = None,
-    job_type: Annotated[
-        list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only jobs of this type; may be given several times."),
-    ] = None,
-    created_after: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Only jobs created after, such as 2030-01-31T08:00:00Z."),
-    ] = None,
-    created_before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only jobs created before.")
-    ] = None,
-    metadata: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only jobs with this in their metadata.")
-    ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=200, help="How many jobs to show.")] = 50,
-    cursor: Annotated[
-        str | None, typer.Option(metavar="CURSOR", help="Go on where another list ended.")
-    ] = None,
+    status: OnlyStatuses = None,
+    job_type: OnlyTypes = None,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    metadata: WithMetadata = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     as_json: AsJson = False,
     url: Url = None,
     backend_url: BackendUrl = None,
@@ -114,9 +104,7 @@ async def list_jobs(
 async def watch(
     job_ids: JobIds,
     *,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Watch so long at most, then exit 7.")
-    ] = None,
+    timeout: WatchTimeout = None,
     as_json: AsJson = False,
     url: Url = None,
     backend_url: BackendUrl = None,
@@ -139,9 +127,7 @@ async def watch(
 async def cancel(
     job_ids: JobIds,
     *,
-    reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Why; it becomes the error of the job.")
-    ] = None,
+    reason: Reason = None,
     as_json: AsJson = False,
     url: Url = None,
     backend_url: BackendUrl = None,
