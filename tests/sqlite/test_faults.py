@@ -105,6 +105,30 @@ async def test_cancelling_every_task_neither_loses_nor_hangs_a_call(open_queue):
         await waiting
 
 
+@pytest.mark.parametrize("begin", ["_start", "_tidy"])
+async def test_a_task_that_is_cancelled_before_its_first_step_loses_no_call_and_no_end(open_queue, begin):
+    queue = open_queue()
+    await queue.open()
+    writes = queue.backend._writes
+    await asyncio.wait_for(writes.call(lambda _: "first"), 5)
+
+    getattr(writes, begin)()
+    calling = asyncio.ensure_future(writes.call(lambda _: "second"))
+    writes._task.cancel()
+
+    assert await asyncio.wait_for(calling, 5) == "second"
+    await asyncio.wait_for(queue.close(), 5)
+
+
+async def test_closing_ends_also_right_after_its_task_was_cancelled(open_queue):
+    queue = open_queue()
+    await queue.open()
+    queue.backend._writes._start()
+    queue.backend._writes._task.cancel()
+
+    await asyncio.wait_for(queue.close(), 5)
+
+
 ABRUPT = """
 import asyncio, sys
 from jdobb_async_queue import JobQueue

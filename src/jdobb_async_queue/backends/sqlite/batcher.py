@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,18 @@ class Batcher:
 
     def _start(self) -> None:
         if self._task is None:
-            self._task = asyncio.ensure_future(self._work())
+            self._begin(self._work())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.ensure_future(work)
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Go on after a task that was cancelled before its first step: nothing in it has run."""
+        if self._task is task:
+            self._task = None
+            if self._waiting:
+                self._start()
 
     async def close(self) -> None:
         """Finish what was called, and refuse what comes later."""
@@ -103,6 +114,7 @@ class Batcher:
             self._timer.cancel()
         while self._task is not None:
             await asyncio.wait([self._task])
+            await asyncio.sleep(0)  # one that has ended already is forgotten at the loop's next turn
 
     async def _work(self) -> None:
         if self._timer is not None:
@@ -169,7 +181,7 @@ class Batcher:
 
     def _tidy(self) -> None:
         if self._task is None and not self._closed:
-            self._task = asyncio.ensure_future(self._be_idle())
+            self._begin(self._be_idle())
 
     async def _be_idle(self) -> None:
         try:

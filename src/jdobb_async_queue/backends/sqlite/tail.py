@@ -40,7 +40,7 @@ class Tail:
         if not self._bells.watched_jobs():
             return
         self._again = True
-        if self._task is None:
+        if self._task is None or self._task.done():  # cancelled before its first step, it has not run
             self._task = asyncio.ensure_future(self._run())
 
     async def _run(self) -> None:
