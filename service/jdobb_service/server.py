@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -21,6 +18,7 @@ from fastapi import FastAPI
 
 from jdobb_async_queue import JobQueueError, JobRouter
 from jdobb_service.app import create_app
+from jdobb_service.banner import banner
 from jdobb_service.edge import BODY_MARGIN
 from jdobb_service.listening import CannotServe, check_exposure, listen, url_of
 from jdobb_service.logs import configure_logging
@@ -53,8 +51,7 @@ def serve(settings: Settings, routers: Sequence[JobRouter] = ()) -> int:
         listener = listen(settings)
     except CannotServe as error:
         return _refuse(error, FAILED)
-    job_types = [job_type for router in routers for job_type in router.handlers]
-    server = Server(app, settings, listener, example=next(iter(job_types), "echo"))
+    server = Server(app, settings, listener, routers)
     server.run(sockets=[listener])
     return server.exit_code
 
@@ -63,7 +60,11 @@ class Server(uvicorn.Server):
     """uvicorn's server that tells the application at once when it is to close, and keeps the time."""
 
     def __init__(
-        self, app: FastAPI, settings: Settings, listener: socket.socket, *, example: str = "echo"
+        self,
+        app: FastAPI,
+        settings: Settings,
+        listener: socket.socket,
+        routers: Sequence[JobRouter] = (),
     ) -> None:
         protocol = type("Http", (GuardedHttp,), {"max_body": settings.max_payload_bytes + BODY_MARGIN})
         config = uvicorn.Config(
@@ -80,7 +81,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._state: ServiceState = app.state.service
-        self._settings, self._listener, self._example = settings, listener, example
+        self._settings, self._listener, self._routers = settings, listener, routers
         self.exit_code = OK
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -92,7 +93,7 @@ class Server(uvicorn.Server):
             self.should_exit = True
             return
         await super().startup(sockets)
-        print(banner(self._settings, url_of(self._listener), self._example), flush=True)  # noqa: T201 - for the person who started it
+        print(banner(self._settings, url_of(self._listener), self._routers), flush=True)  # noqa: T201 - for the person who started it
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let streams, waits and the worker end, then connections, then the application."""
@@ -124,29 +125,6 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def banner(settings: Settings, url: str, job_type: str) -> str:
-    """Return what a person at the terminal wants to know first."""
-    body = json.dumps({"job_type": job_type, "data": {"text": "hello"}})
-    lines = [
-        f"jdobb serves {url} (docs: {url}/docs)",
-        f"jobs are in {shown_backend(settings.backend_url)}",
-        "try it:",
-        f"  curl {url}/jobs -H 'Content-Type: application/json' -d {shlex.quote(body)}",
-    ]
-    return "\n".join(lines)
-
-
-def shown_backend(url: str) -> str:
-    """Return a backend's URL without its password, and with the absolute path of a file."""
-    scheme, _, rest = url.partition("://")
-    if scheme == "sqlite" and rest.startswith("/") and rest != "/:memory:":
-        return str(Path(rest[1:].partition("?")[0]).absolute())
-    if scheme == "memory":
-        return "memory: they are lost when this process ends"
-    credentials, at, host = rest.rpartition("@")
-    return f"{scheme}://***@{host}" if at and credentials else url
 
 
 def _refuse(error: Exception, code: int) -> int:

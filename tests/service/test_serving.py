@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from jdobb_async_queue import JobContext, JobQueue, JobRouter
 from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from jdobb_service.app import create_app, running
-from jdobb_service.server import Server, banner, shown_backend
+from jdobb_service.server import Server
 from jdobb_service.settings import Settings
 from tests.support.serving import Running, code_of, eventually, serving
 from tests.support.streams import events, read_all
@@ -337,11 +337,3 @@ def test_a_second_signal_hurries():
     server.should_exit, server.force_exit = True, False
     server.handle_exit(signal.SIGTERM, None)
     assert server.force_exit
-
-
-def test_what_is_shown_of_a_backend_holds_no_password(tmp_path: Path):
-    assert shown_backend("redis://user:hunter2@host:6379/0") == "redis://***@host:6379/0"
-    assert shown_backend("sqlite:////var/lib/jobs.db") == "/var/lib/jobs.db"
-    assert shown_backend("sqlite:///jobs.db") == str(tmp_path / "jobs.db")
-    assert shown_backend("sqlite:///:memory:") == "sqlite:///:memory:"
-    assert '"job_type": "mail"' in banner(Settings(), "http://127.0.0.1:1", "mail")

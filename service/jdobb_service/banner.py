@@ -1,0 +1,71 @@
+"""What a person at the terminal is told when the service has started."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from jdobb_async_queue import JobRouter
+from jdobb_service.settings import Settings
+
+_HELLO = {"text": "hello"}
+
+
+def banner(settings: Settings, url: str, routers: Sequence[JobRouter] = ()) -> str:
+    """Return where the service is, where its jobs are, and a first job to try."""
+    models = {name: handler.data_model for router in routers for name, handler in router.handlers.items()}
+    lines = [
+        f"jdobb serves {url} (docs: {url}/docs)",
+        f"jobs are in {shown_backend(settings.backend_url)}",
+        *_first_steps(settings, url, models),
+    ]
+    return "\n".join(lines)
+
+
+def shown_backend(url: str) -> str:
+    """Return a backend's URL without its password, and with the absolute path of a file."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and rest != "/:memory:":
+        return str(Path(rest[1:].partition("?")[0]).absolute())
+    if scheme == "memory":
+        return "memory: they are lost when this process ends"
+    credentials, at, host = rest.rpartition("@")
+    return f"{scheme}://***@{host}" if at and credentials else url
+
+
+def _first_steps(settings: Settings, url: str, models: dict[str, type[BaseModel] | None]) -> Iterator[str]:
+    if not models:
+        yield "it runs no handlers: name a module that has some, as in `jdobb serve myapp.jobs:router`"
+        return
+    if not settings.workers:
+        yield "it runs no jobs: `jdobb worker` with the same modules does"
+    for job_type, model in models.items():
+        data = _sample(model)
+        if data is not None:
+            yield "try it:"
+            yield f"  {_curl(settings, url, {'job_type': job_type, 'data': data})}"
+            return
+    yield f"it takes jobs of the type {' or '.join(models)}; {url}/docs tells how"
+
+
+def _sample(model: type[BaseModel] | None) -> dict[str, Any] | None:
+    """Return data that the handler's model takes, one of its own examples first; None if there is none."""
+    if model is None:
+        return _HELLO
+    for data in (*model.model_json_schema().get("examples", ()), {}, _HELLO):
+        try:
+            model.model_validate(data)
+        except ValidationError:
+            continue
+        return dict(data)
+    return None
+
+
+def _curl(settings: Settings, url: str, job: dict[str, Any]) -> str:
+    key = ' -H "Authorization: Bearer $JDOBB_API_KEY"' if settings.keys() else ""
+    return f"curl {url}/jobs{key} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(job))}"
