@@ -4,7 +4,8 @@
 #   docker run -p 127.0.0.1:8000:8000 -v jdobb-data:/data -e JDOBB_API_KEYS=... jdobb
 #
 # Handlers of your own: derive an image with your module in /app and name it after the image,
-# as in `docker run ... your-image myapp.jobs:router`. Without one, HTTP workers do the work.
+# as in `docker run ... your-image myapp.jobs:router`. Without any, it takes jobs and a `jdobb worker` on its volume runs
+# them.
 
 FROM python:3.13-slim AS build
 

@@ -53,7 +53,7 @@ class Wanted:
             "Only these; with exactly one, the list is in that status's order.",
         ),
         query("job_type", {"type": "array", "items": {"type": "string"}}, "Only these."),
-        query("created_after", _INSTANT, "Created at this instant or later."),
+        query("created_after", _INSTANT, "Created after this instant."),
         query("created_before", _INSTANT, "Created before this instant."),
         query(
             "metadata",
