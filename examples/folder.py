@@ -7,6 +7,7 @@ between.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -76,6 +77,8 @@ class Folder:
             raise Unusable("path leads nowhere") from None
         if not found.is_relative_to(self._root):
             raise Unusable("path must stay inside the files folder")
+        if _leads_in_a_circle(found):  # Python 3.13 resolves these without an error
+            raise Unusable("path leads nowhere")
         return found.relative_to(self._root)
 
     def open(self, place: Path) -> Source:
@@ -143,6 +146,14 @@ def _refuse_device(mode: int) -> None:
     """Raise ``Unusable`` for what must not even be opened: that may set a device going or wait for ever."""
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise Unusable(f"path must name a file, not a {_kind(mode)}")
+
+
+def _leads_in_a_circle(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _unusable(error: OSError) -> Unusable:
