@@ -187,8 +187,8 @@ def operation(
     return register
 
 
-def _documented() -> None:
-    """Stand for an operation in the document."""
+# Stands for an operation in the document. FastAPI would take a docstring for the operation's description.
+def _documented() -> None: ...
 
 
 def query(name: str, schema: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:

@@ -89,6 +89,13 @@ def test_the_problem_page_has_the_catalogue():
     assert rows == [(code, str(kind.status), kind.when) for code, kind in CATALOGUE.items()]
 
 
+def test_no_operation_borrows_the_description_of_another():
+    document = describe(RESOURCES)
+    operations = [item for path in document["paths"].values() for item in path.values()]
+    described = [item["description"] for item in operations if item.get("description")]
+    assert len(described) == len(set(described))
+
+
 async def test_the_pages_ask_nobody_else(on_memory: Running):
     for path in ("/", "/docs"):
         page = await on_memory.client.get(path)
