@@ -10,6 +10,7 @@ import pytest
 from jdobb_async_queue import BackendError, BackendUnavailable, JobQueue, SchemaTooNew, StorageLost
 from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from jdobb_async_queue.backends.sqlite.guards import check_library, refuse_network_filesystem
+from jdobb_async_queue.backends.sqlite.schema import check
 from jdobb_async_queue.backends.sqlite.urls import database_path
 
 
@@ -94,6 +95,20 @@ async def test_another_programs_database_is_refused_and_left_alone(open_queue, f
     with sqlite3.connect(file) as other:
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
     other.close()
+
+
+async def test_a_file_is_looked_at_as_it_is_at_one_moment(open_queue, monkeypatch):
+    views = []
+
+    def look(connection):
+        views.append(connection.in_transaction)
+        return check(connection)
+
+    for module in ("connection", "schema"):
+        monkeypatch.setattr(f"jdobb_async_queue.backends.sqlite.{module}.check", look)
+    await open_queue().enqueue("email")
+
+    assert views == [True, True]
 
 
 async def test_a_newer_releases_database_is_refused_and_left_alone(open_queue, file):

@@ -310,12 +310,20 @@ class Writer(Connection):
         A file that is not ours is refused first: already the journal mode would change it.
         """
         self.execute("PRAGMA busy_timeout=0").fetchall()
-        check(self)
+        self._refuse_what_is_not_ours()
         self.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()
         if self._place.path is not None and self.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             self.execute("PRAGMA journal_mode=WAL").fetchall()
         for pragma in _WRITER_PRAGMAS:
             self.execute(f"PRAGMA {pragma}").fetchall()
+
+    def _refuse_what_is_not_ours(self) -> None:
+        """Look at the file as it is at one moment: somebody may be just creating it."""
+        self.execute("BEGIN")
+        try:
+            check(self)
+        finally:
+            self.execute("ROLLBACK")
 
     def _set_up_checkpoints(self) -> None:
         if self._checkpointer is None:
