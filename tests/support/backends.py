@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from jdobb_async_queue import QueueBackend
 from jdobb_async_queue.backends.memory import MemoryBackend
+from jdobb_async_queue.backends.redis import RedisBackend
 from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from jdobb_async_queue.clock import Clock
+from tests.support.redis_server import shared_server
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,14 @@ def _sqlite_memory(_folder: Path, clock: Clock, namespace: str) -> QueueBackend:
     return SQLiteBackend("sqlite:///:memory:", namespace=namespace, clock=clock)
 
 
+def _redis(folder: Path, clock: Clock, namespace: str) -> QueueBackend:
+    own = hashlib.sha1(str(folder).encode(), usedforsecurity=False).hexdigest()
+    return RedisBackend(shared_server().url, namespace=f"{namespace}-{own}", clock=clock)
+
+
 KINDS = [
     Kind("memory", _memory),
     Kind("sqlite-file", _sqlite_file),
     Kind("sqlite-memory", _sqlite_memory),
+    Kind("redis", _redis),
 ]

@@ -69,7 +69,7 @@ def make_backend(
         return MemoryBackend(namespace=namespace, rng=rng)
     if backend == "sqlite":
         return _sqlite(url, namespace, rng)
-    return _redis(url, namespace)
+    return _redis(url, namespace, rng)
 
 
 def _sqlite(url: str, namespace: str, rng: random.Random) -> QueueBackend:
@@ -82,14 +82,14 @@ def _sqlite(url: str, namespace: str, rng: random.Random) -> QueueBackend:
     return SQLiteBackend(url, namespace=namespace, rng=rng)
 
 
-def _redis(url: str, namespace: str) -> QueueBackend:
-    del url, namespace
+def _redis(url: str, namespace: str, rng: random.Random) -> QueueBackend:
     try:
-        import redis  # type: ignore[import-not-found,unused-ignore]  # noqa: F401, PLC0415
+        import redis  # noqa: F401, PLC0415 - asked for only to say which extra is missing
     except ModuleNotFoundError as error:
         raise _missing("redis", "redis") from error
-    msg = "the redis backend comes with the next release"
-    raise NotImplementedError(msg)
+    from jdobb_async_queue.backends.redis import RedisBackend  # noqa: PLC0415 - an optional extra
+
+    return RedisBackend(url, namespace=namespace, rng=rng)
 
 
 def _missing(module: str, extra: str) -> ModuleNotFoundError:

@@ -1,0 +1,426 @@
+"""Jobs in one Redis server, for any number of processes on any number of machines."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jdobb_async_queue.backends.base import (
+    UPDATES_KEPT,
+    Applied,
+    ClaimRequest,
+    LeaseAnswer,
+    QueueBackend,
+    Stored,
+    Swept,
+    UpdatePage,
+)
+from jdobb_async_queue.backends.bells import CANCELLED, Bell, Bells
+from jdobb_async_queue.backends.history import HOUR, MINUTE
+from jdobb_async_queue.backends.redis import figures, listing, scripts, wire
+from jdobb_async_queue.backends.redis.checks import check_server
+from jdobb_async_queue.backends.redis.connection import Connection
+from jdobb_async_queue.backends.redis.hub import Hub
+from jdobb_async_queue.backends.redis.keys import prefix_of
+from jdobb_async_queue.backends.redis.lane import MAX_OPERATIONS, Lane
+from jdobb_async_queue.backends.redis.scripts import Operation, script
+from jdobb_async_queue.backends.redis.urls import check_url
+from jdobb_async_queue.backends.redis.waker import Waker
+from jdobb_async_queue.clock import Ids, SystemClock, system_random
+from jdobb_async_queue.errors import (
+    BackendUnavailable,
+    DuplicateJob,
+    IdempotencyKeyReused,
+    JobExists,
+    JobGone,
+    QueueFull,
+)
+from jdobb_async_queue.lifecycle import millis, same_content
+from jdobb_async_queue.models import JobTypeStats, Outcome
+from jdobb_async_queue.records import Retention, WorkerRecord
+from jdobb_async_queue.transitions import Transition
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator, Sequence
+
+    from jdobb_async_queue.backends.base import LeaseRef, ListQuery, RecordPage
+    from jdobb_async_queue.backends.redis.scripts import Argument
+    from jdobb_async_queue.clock import Clock
+    from jdobb_async_queue.models import ErrorGroup, HistoryPoint, Idempotency
+    from jdobb_async_queue.records import JobRecord, NewRecord, TypeRecord
+
+_WEEK = 604_800_000
+_STATUSES = ("pending", "processing", "complete", "failed", "cancelled")
+
+
+class RedisBackend(QueueBackend):
+    """A queue in one Redis (or Valkey) server.
+
+    What is acknowledged is as durable as the server is set up to be: ``durability`` says what was found.
+    ``clock`` replaces the server's, for tests.
+    """
+
+    name: ClassVar[str] = "redis"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str = "default",
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        updates_kept: int = UPDATES_KEPT,
+        max_batch: int = MAX_OPERATIONS,
+    ) -> None:
+        self._rng = rng or system_random()
+        self._given_clock = clock
+        self._clock = clock or SystemClock()
+        self._ids = Ids(self._clock, self._rng)
+        self._prefix = prefix_of(namespace)
+        self._keys = (self._prefix + "seq", self._prefix + "never")
+        self._updates_kept = updates_kept
+        self._connection = Connection(check_url(url), self._rng)
+        self._bells = Bells()
+        self._hub = Hub(self._connection, self._prefix, self._bells)
+        self._waker = Waker(self._connection, self._prefix, self._bells)
+        self._caller = secrets.token_hex(4)
+        self._calls = 0
+        self._offset = 0
+        self._types: dict[str, tuple[bytes, TypeRecord]] = {}
+        self._max_batch = max_batch
+        self._lanes: dict[str, Lane] = {}
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect and look at the server; see ``QueueBackend.open``."""
+        if self._lanes:
+            return
+        await self._connection.open()
+        try:
+            self.found = await check_server(self._connection, self._prefix)
+        except BaseException:
+            await self._connection.close()
+            raise
+        self._lanes = {
+            name: Lane(name, self._connection.place, self._send, max_operations=self._max_batch)
+            for name in ("store", "work", "read")
+        }
+
+    async def close(self) -> None:
+        """Finish what was called and let go of the connections; see ``QueueBackend.close``."""
+        lanes, self._lanes = self._lanes, {}
+        for lane in lanes.values():
+            await lane.close()
+        await self._waker.close()
+        await self._hub.close()
+        await self._connection.close()
+        self._bells.ring_all()
+
+    def now(self) -> int:
+        """Return the server's clock, as far as it is known: it comes with every answer."""
+        return self._clock.now() + self._offset
+
+    # -- atomic writes ---------------------------------------------------------------------------------
+
+    async def store(
+        self, jobs: Sequence[NewRecord], *, idempotency: Idempotency | None = None
+    ) -> list[Stored]:
+        """Insert new jobs; see ``QueueBackend.store``."""
+        same: frozenset[int] = frozenset()
+        while True:
+            answer, now = await self._call("store", scripts.store(jobs, idempotency, same))
+            word = answer[0].decode()
+            if word == "stored":
+                return [
+                    self._stored(new, item, now) for new, item in zip(jobs, answer[1:], strict=True)
+                ]  # fmt: skip
+            if word != "compare":
+                raise _refusal(answer)
+            place = int(answer[1]) - 1
+            await self._compare(jobs, place)
+            same |= {place}
+
+    async def claim_pending_job(
+        self,
+        job_types: Sequence[str] | None = None,
+        *,
+        worker_id: str | None = None,
+        lease: float = 30.0,
+    ) -> JobRecord | None:
+        """Claim the best ready job; see ``QueueBackend.claim_pending_job``."""
+        types = None if job_types is None else tuple(job_types)
+        retention = Retention(_WEEK, _WEEK, _WEEK)
+        token = self._ids.lease_token()
+        claimed = await self.claim_pending_jobs(
+            ClaimRequest(types, 1, token, millis(lease), worker_id, retention)
+        )
+        return claimed[0] if claimed else None
+
+    async def claim_pending_jobs(self, request: ClaimRequest) -> list[JobRecord]:
+        """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
+        answer, _ = await self._call("work", scripts.claim(request), undo=self._give_back)
+        return [self._record(shown) for shown in answer]
+
+    async def apply(self, changes: Sequence[Transition]) -> list[Applied]:
+        """Apply guarded transitions; see ``QueueBackend.apply``."""
+        answers = [
+            (await self._call("work", scripts.move(change, show=True)))[0] for change in changes
+        ]  # fmt: skip
+        return [
+            Applied(Outcome(word.decode()), None if shown is None else self._record(shown))
+            for word, shown in answers
+        ]
+
+    async def heartbeat(self, leases: Sequence[LeaseRef]) -> list[LeaseAnswer]:
+        """Renew or look at leases; see ``QueueBackend.heartbeat``."""
+        answer, _ = await self._call("work", scripts.heartbeat(leases))
+        return [LeaseAnswer(status.decode(), int(expires_in)) for status, expires_in in answer]
+
+    async def delete(self, job_ids: Sequence[str]) -> list[Outcome]:
+        """Remove terminal jobs; see ``QueueBackend.delete``."""
+        answer, _ = await self._call("work", Operation("delete", list(job_ids)))
+        return [Outcome(word.decode()) for word in answer]
+
+    async def sweep(self, limit: int, retention: Retention) -> Swept:
+        """Rescue and expire due jobs; see ``QueueBackend.sweep``."""
+        answer, _ = await self._call("work", scripts.sweep(limit, retention))
+        return Swept(int(answer[0]), int(answer[1]))
+
+    async def prune(self, limit: int) -> int:
+        """Remove what is past its retention; see ``QueueBackend.prune``."""
+        answer, _ = await self._call("work", Operation("prune", [limit]))
+        return int(answer)
+
+    # -- reads -----------------------------------------------------------------------------------------
+
+    async def get(self, job_ids: Sequence[str]) -> list[JobRecord | None]:
+        """Return the jobs with these ids, None for each unknown one."""
+        if not job_ids:
+            return []
+        answer, _ = await self._call("read", Operation("get", list(job_ids)))
+        return [None if shown is None else self._record(shown) for shown in answer]
+
+    async def list_jobs(self, query: ListQuery) -> RecordPage:
+        """Return a page of jobs; see ``QueueBackend.list_jobs``."""
+        types: Sequence[str] = query.job_types
+        if not types:
+            types = [name.decode() for name in await self._connection.command("SMEMBERS", self._prefix + "types")]
+        return await listing.list_jobs(query, types, self._read, self.get)
+
+    async def counts(self) -> dict[str, dict[str, int]]:
+        """Return how many jobs of each type have each status."""
+        rows = await self._read(Operation("figures", []))
+        return {
+            row[0].decode(): {status: n for status, n in zip(_STATUSES, map(int, row[1:6]), strict=True) if n}
+            for row in rows
+        }
+
+    async def stats(self) -> dict[str, JobTypeStats]:
+        """Return ready, running, delayed and the oldest ready age, per type with live jobs."""
+        rows, now = await self._call("read", Operation("figures", []))
+        return {row[0].decode(): _stats(row, now) for row in rows if int(row[1]) or int(row[2])}
+
+    async def next_due(self, job_types: Sequence[str] | None) -> int | None:
+        """Return when time alone next makes one of these types claimable."""
+        due = await self._read(Operation("next_due", list(job_types or ())))
+        return int(due) if due else None
+
+    async def read_updates(self, job_id: str, after: int, limit: int = 512) -> UpdatePage | None:
+        """Return the job and its kept updates after a seq."""
+        answer = await self._read(Operation("updates", [job_id, after, limit]))
+        if answer is None:
+            return None
+        shown, lines = answer
+        record = self._record(shown)
+        updates = wire.to_updates(shown, lines, record)
+        return UpdatePage(record, [update for update in updates if update.seq > after][:limit])
+
+    async def history(self, since: int) -> list[HistoryPoint]:
+        """Return the per-minute figures from ``since`` on."""
+        rows = await self._read(Operation("history", ["minutes", "minute", since - MINUTE]))
+        return figures.points(rows)
+
+    async def error_groups(self, since: int) -> list[ErrorGroup]:
+        """Return failed attempts since then, grouped."""
+        rows = await self._read(Operation("history", ["hours", "errors", since - HOUR]))
+        return figures.errors(rows)
+
+    # -- waiting ---------------------------------------------------------------------------------------
+
+    @contextmanager
+    def watch(self, topics: Sequence[str]) -> Iterator[Bell]:
+        """Yield a bell for these topics."""
+        with self._bells.watch(topics) as bell:
+            followed = [(self._follower(topic), topic) for topic in topics]
+            for follower, topic in followed:
+                follower.watch(topic)
+            try:
+                yield bell
+            finally:
+                for follower, topic in followed:
+                    follower.unwatch(topic)
+
+    def _follower(self, topic: str) -> Hub | Waker:
+        return self._hub if topic == CANCELLED or topic.startswith("job:") else self._waker
+
+    # -- job types and workers -------------------------------------------------------------------------
+
+    async def job_types(self) -> dict[str, TypeRecord]:
+        """Return the settings of every job type that has any."""
+        rows = await self._read(Operation("settings", []))
+        return {name.decode(): wire.to_type(name.decode(), flat) for name, flat in rows}
+
+    async def set_job_type(
+        self, job_type: str, *, operator: bytes | None = None, published: bytes | None = None
+    ) -> TypeRecord:
+        """Replace a job type's settings."""
+        fields: dict[str, Argument | None] = {}
+        if operator is not None:
+            fields |= scripts.layer("o", operator)
+        if published is not None:
+            fields |= scripts.layer("p", published)
+        return await self._set_type(job_type, fields)
+
+    async def pause(self, job_type: str, *, until: int | None, reason: str | None) -> TypeRecord:
+        """Stop claims of this type."""
+        return await self._set_type(job_type, {"paused": "1", "until": until, "reason": reason})
+
+    async def resume(self, job_type: str) -> TypeRecord:
+        """Allow claims of this type again."""
+        return await self._set_type(job_type, {"paused": None, "until": None, "reason": None})
+
+    async def beat_worker(self, worker: WorkerRecord) -> str:
+        """Refresh a worker's entry and return its directive."""
+        entry = asdict(worker)
+        answer, _ = await self._call("work", Operation("beat", [worker.id, json.dumps(entry)]))
+        return answer.decode() or worker.directive
+
+    async def workers(self) -> list[WorkerRecord]:
+        """Return the registered workers, latest started first."""
+        rows = await self._read(Operation("workers", []))
+        return sorted(map(_worker, rows), key=lambda worker: (-worker.started_at, worker.id))
+
+    async def signal_worker(self, worker_id: str, directive: str) -> bool:
+        """Set a worker's directive."""
+        answer, _ = await self._call("work", Operation("signal", [worker_id, directive]))
+        return bool(answer)
+
+    async def remove_worker(self, worker_id: str) -> None:
+        """Forget a worker."""
+        await self._call("work", Operation("forget", [worker_id]))
+
+    # -- the way to the server ---------------------------------------------------------------------------
+
+    async def _read(self, operation: Operation) -> Any:
+        return (await self._call("read", operation))[0]
+
+    async def _call(self, lane: str, operation: Operation, *, undo: Any = None) -> tuple[Any, int]:
+        """Return an operation's answer, and the instant at which it was done."""
+        found = self._lanes.get(lane)
+        if found is None:
+            raise BackendUnavailable(f"{self._connection.place} is not open")
+        answer: tuple[Any, int] = await found.call(operation, undo=undo)
+        return answer
+
+    async def _send(self, name: str, operations: list[Argument]) -> list[Any]:
+        """Run one script call; its settings' versions tell which job types have to be read again."""
+        self._calls += 1
+        sent_at = self._clock.now()
+        call = f"{self._caller}{name[0]}.{self._calls}"
+        given_now = "" if self._given_clock is None else self._given_clock.now()
+        arguments = [self._prefix, given_now, call, "", self._updates_kept, *operations]
+        reply = await self._connection.run(script(name), self._keys, arguments)
+        now = int(reply[0])
+        if self._given_clock is None:
+            self._offset = now - (sent_at + self._clock.now()) // 2
+        await self._refresh_types(reply[2])
+        return [(answer, now) for answer in reply[1]]
+
+    async def _refresh_types(self, versions: Sequence[bytes]) -> None:
+        for name, version in zip(versions[::2], versions[1::2], strict=True):
+            job_type = name.decode()
+            known = self._types.get(job_type)
+            if known is not None and known[0] == version:
+                continue
+            if version == b"0":
+                self._types.pop(job_type, None)
+                continue
+            flat = await self._connection.command("HGETALL", f"{self._prefix}type:{job_type}")
+            self._types[job_type] = (version, wire.to_type(job_type, flat))
+
+    def _record(self, shown: Sequence[Any]) -> JobRecord:
+        return wire.to_record(shown, self._settings_of)
+
+    def _settings_of(self, job_type: str) -> TypeRecord | None:
+        known = self._types.get(job_type)
+        return None if known is None else known[1]
+
+    async def _set_type(self, job_type: str, fields: dict[str, Argument | None]) -> TypeRecord:
+        answer, _ = await self._call("work", scripts.set_type(job_type, fields))
+        return wire.to_type(job_type, answer)
+
+    def _stored(self, new: NewRecord, item: Sequence[Any], now: int) -> Stored:
+        word, found = item
+        if word == b"created" and isinstance(found, bytes):
+            record = new.to_record(now, int(found, 16))
+            settings = self._settings_of(new.job_type)
+            if settings is not None:
+                record.operator_settings, record.published_settings = settings.operator, settings.published
+            return Stored(record, created=True)
+        return Stored(self._record(found), created=word == b"created", replayed=word == b"replayed")
+
+    async def _compare(self, jobs: Sequence[NewRecord], place: int) -> None:
+        """Raise ``JobExists`` unless the job that has the id already asks for the same."""
+        new = jobs[place]
+        earlier = next((job for job in jobs[:place] if job.id == new.id), None)
+        known = earlier.to_record(0, 0) if earlier is not None else (await self.get([new.id]))[0]
+        if known is not None and not same_content(known, new):
+            raise _exists(new.id)
+
+    def _give_back(self, answer: tuple[Any, int]) -> None:
+        """Release what was claimed for a caller who was cancelled meanwhile."""
+        lane = self._lanes.get("work")
+        for shown in answer[0]:
+            record = self._record(shown)
+            change = Transition.release(record.id, lease_token=record.lease_token or "")
+            if lane is not None:
+                lane.drop(scripts.move(change, show=False))
+
+
+def _refusal(answer: Sequence[Any]) -> Exception:
+    word, *rest = (part.decode() for part in answer)
+    if word == "exists":
+        return _exists(rest[0])
+    if word == "duplicate":
+        job_id, job_type, unique_key = rest
+        return DuplicateJob(f"a live {job_type!r} job holds the unique key {unique_key!r}", job_id)
+    if word == "full":
+        return QueueFull(rest[0], int(rest[1]))
+    if word == "reused":
+        return IdempotencyKeyReused("the idempotency key was used before with another body", rest[0])
+    return JobGone("the job of this idempotency key has been removed", rest[0])
+
+
+def _exists(job_id: str) -> JobExists:
+    return JobExists(f"the id {job_id!r} belongs to a job with other content", job_id)
+
+
+def _stats(row: Sequence[Any], now: int) -> JobTypeStats:
+    pending, running, due = int(row[1]), int(row[2]), int(row[6])
+    age = (now - int(row[7])) / 1000 if row[7] else None
+    return JobTypeStats(ready=due, running=running, delayed=pending - due, oldest_ready_age=age)
+
+
+def _worker(row: Sequence[bytes]) -> WorkerRecord:
+    entry, beat, directive = row
+    fields = json.loads(entry)
+    for name in ("job_types", "jobs", "stopping"):
+        fields[name] = tuple(fields[name])
+    fields["last_heartbeat_at"] = int(float(beat))
+    fields["directive"] = directive.decode() or "run"
+    return WorkerRecord(**fields)

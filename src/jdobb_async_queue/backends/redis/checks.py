@@ -1,0 +1,77 @@
+"""What a server must be before jobs are entrusted to it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jdobb_async_queue.errors import BackendError, SchemaTooNew
+
+if TYPE_CHECKING:
+    from jdobb_async_queue.backends.redis.connection import Connection
+
+logger = logging.getLogger("jdobb_async_queue")
+
+OLDEST = (6, 2)
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What was found. ``durability`` is ``always``, ``everysec``, ``no``, ``snapshots`` or ``volatile``."""
+
+    version: str
+    durability: str
+
+
+async def check_server(connection: Connection, prefix: str) -> Server:
+    """Return what the server is, and create the namespace. Raises ``BackendError`` when it will not do."""
+    info = _parsed(await connection.command("INFO"))
+    place = connection.place
+    version = info.get("redis_version", "0.0")
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        raise BackendError(f"{place} is Redis {version}; 6.2 or later is needed")
+    if info.get("role") != "master":
+        raise BackendError(f"{place} is a replica ({info.get('role')}); jobs must go to its primary")
+    if info.get("cluster_enabled") == "1":
+        raise BackendError(f"{place} is a Redis Cluster; that comes with the scale-out release")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise BackendError(
+            f"{place} evicts keys when its memory is full (maxmemory-policy {policy}), and jobs with them: "
+            "set maxmemory-policy to noeviction"
+        )
+    await _claim_namespace(connection, prefix)
+    return Server(version, await _durability(connection, info))
+
+
+async def _claim_namespace(connection: Connection, prefix: str) -> None:
+    await connection.command("SET", prefix + "seq", 0, "NX")
+    await connection.command("SET", prefix + "schema", SCHEMA, "NX")
+    schema = int(await connection.command("GET", prefix + "schema"))
+    if schema > SCHEMA:
+        raise SchemaTooNew(f"{connection.place}: the namespace was written by a newer release (layout {schema})")
+
+
+async def _durability(connection: Connection, info: dict[str, str]) -> str:
+    if info.get("aof_enabled") == "1":
+        return await _config(connection, "appendfsync") or "everysec"
+    if await _config(connection, "save"):
+        logger.warning("%s has no append-only file: a crash loses all since the last snapshot", connection.place)
+        return "snapshots"
+    logger.warning("%s keeps jobs in memory only: a restart loses all", connection.place)
+    return "volatile"
+
+
+async def _config(connection: Connection, name: str) -> str | None:
+    """Return a setting of the server, None where it may not be asked."""
+    try:
+        found: list[bytes] = await connection.command("CONFIG", "GET", name)
+    except BackendError:
+        return None
+    return found[1].decode() if found else None
+
+
+def _parsed(info: bytes) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)

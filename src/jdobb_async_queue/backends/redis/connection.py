@@ -1,0 +1,101 @@
+"""The way to one Redis server: calls that survive a lost connection without running twice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import redis.asyncio
+
+from jdobb_async_queue.backends.redis.faults import Remedy, remedy_for, translated
+from jdobb_async_queue.backends.redis.urls import connection_options, shown
+from jdobb_async_queue.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+    from jdobb_async_queue.backends.redis.scripts import Argument, Script
+
+logger = logging.getLogger("jdobb_async_queue")
+
+PATIENCE = 9.0
+"""Seconds that a call goes on trying."""
+_TIMEOUT = 5.0
+_MOST_CONNECTIONS = 16
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.025, 1.0
+RESENT = 3
+"""The place of the argument that marks a call as sent again; see lua/run.lua."""
+
+
+class Connection:
+    """A pool of connections for calls; subscriptions and blocking calls have their own clients."""
+
+    def __init__(self, url: str, rng: random.Random, *, patience: float = PATIENCE) -> None:
+        self.place = shown(url)
+        self._url, self._rng, self._patience = url, rng, patience
+        self._client: redis.asyncio.Redis | None = None
+
+    async def open(self) -> None:
+        """Connect."""
+        if self._client is None:
+            pool = redis.asyncio.BlockingConnectionPool.from_url(
+                self._url, max_connections=_MOST_CONNECTIONS, timeout=_TIMEOUT, **connection_options(_TIMEOUT)
+            )
+            self._client = _raw(redis.asyncio.Redis(connection_pool=pool))
+
+    async def close(self) -> None:
+        """Let go of all connections. Idempotent."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.connection_pool.disconnect()
+
+    def new_client(self, timeout: float | None) -> redis.asyncio.Redis:
+        """Return a client with one connection of its own, for blocking calls or subscriptions."""
+        pool = redis.asyncio.ConnectionPool.from_url(self._url, max_connections=1, **connection_options(timeout))
+        return _raw(redis.asyncio.Redis(connection_pool=pool))
+
+    async def command(self, *arguments: Argument) -> Any:
+        """Send one command that may be sent twice without harm."""
+        return await self._patiently([*arguments], None)
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run a script; its arguments follow ``lua/run.lua``."""
+        call: list[Argument] = ["EVALSHA", script.sha, len(keys), *keys, *arguments]
+        return await self._patiently(call, script)
+
+    async def _patiently(self, call: list[Argument], script: Script | None) -> Any:
+        ends = asyncio.get_running_loop().time() + self._patience
+        attempt = 0
+        while True:
+            client = self._client
+            if client is None:
+                raise BackendUnavailable(f"{self.place} is not open")
+            try:
+                return await client.execute_command(*call)
+            except Exception as error:  # noqa: BLE001 - looked at below
+                remedy = remedy_for(error)
+                if remedy is Remedy.NONE:
+                    raise translated(error, self.place) from error
+                if asyncio.get_running_loop().time() >= ends:
+                    raise translated(error, self.place) from error
+            attempt += 1
+            if remedy is Remedy.LOAD and script is not None:
+                call = ["EVAL", script.text, *call[2:]]
+                continue
+            if remedy is Remedy.RESEND and script is not None:
+                call[3 + int(call[2]) + RESENT] = "1"
+            if remedy in {Remedy.RESEND, Remedy.RECONNECT}:
+                await client.connection_pool.disconnect(inuse_connections=False)
+            await asyncio.sleep(self._pause(attempt))
+
+    def _pause(self, attempt: int) -> float:
+        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt, 10))
+        return longest * (0.5 + 0.5 * self._rng.random())
+
+
+def _raw(client: redis.asyncio.Redis) -> redis.asyncio.Redis:
+    """Return the client without its own views of replies: they differ between its versions."""
+    client.response_callbacks.clear()
+    return client

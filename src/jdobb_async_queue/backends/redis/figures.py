@@ -1,0 +1,50 @@
+"""Figures as the scripts keep them, and as users see them; see ``lua/figures.lua``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jdobb_async_queue.backends.history import ErrorTally, Tally, error_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from jdobb_async_queue.models import ErrorGroup, HistoryPoint
+
+Hash = tuple[bytes, "Sequence[bytes]"]
+"""An instant and the flat hash that belongs to it."""
+
+
+def points(hashes: Iterable[Hash]) -> list[HistoryPoint]:
+    """Return the minutes, oldest first."""
+    tallies: dict[tuple[int, str], Tally] = {}
+    for instant, flat in hashes:
+        for field, count in _pairs(flat):
+            job_type, figure, bucket = field.decode().split("|")
+            tally = tallies.setdefault((int(instant), job_type), Tally())
+            counter = {"wait": tally.waits, "run": tally.runs}.get(figure)
+            if counter is None:
+                tally.figures[figure] = int(count)
+            else:
+                counter[int(bucket)] = int(count)
+    ordered = sorted(tallies.items(), key=lambda item: item[0])
+    return [tally.point(minute, job_type) for (minute, job_type), tally in ordered]
+
+
+def errors(hashes: Iterable[Hash]) -> list[ErrorGroup]:
+    """Return the errors by job type and error type, most frequent first."""
+    return error_groups(row for _, flat in hashes for row in _error_rows(dict(_pairs(flat))))
+
+
+def _error_rows(found: dict[bytes, bytes]) -> Iterator[tuple[str, str, ErrorTally]]:
+    for field, value in found.items():
+        if field.endswith(b"\0"):
+            continue
+        job_type, kind = field.decode().split("\0", 1)
+        at, job_id, message = found[field + b"\0"].decode().split("|", 2)
+        yield job_type, kind, ErrorTally(int(value), message, job_id, int(at))
+
+
+def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    pairs = iter(flat)
+    return zip(pairs, pairs, strict=True)

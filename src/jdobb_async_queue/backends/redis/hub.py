@@ -1,0 +1,144 @@
+"""What is published in Redis, for all who watch in this process: one connection, however many watch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from redis import exceptions
+
+from jdobb_async_queue.backends.bells import CANCELLED
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+    from jdobb_async_queue.backends.bells import Bells
+    from jdobb_async_queue.backends.redis.connection import Connection
+
+logger = logging.getLogger("jdobb_async_queue")
+
+_PING_EVERY = 20.0
+_SILENT_FOR = 45.0
+_LINGER = 2.0
+_CHUNK = 500
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_JOB = "job:"
+
+
+class Hub:
+    """Subscribes to what is watched, and rings for what is published.
+
+    Whoever is subscribed anew is rung too: between the subscription and the last reading something may
+    have been published. It notices a silent connection itself, connects again, and rings everybody then.
+    """
+
+    def __init__(self, connection: Connection, prefix: str, bells: Bells) -> None:
+        self._connection, self._prefix, self._bells = connection, prefix, bells
+        self._watched: dict[str, int] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._pubsub: redis.asyncio.client.PubSub | None = None
+        self._changes = asyncio.Event()
+        self._subscribed: set[str] = set()
+
+    def watch(self, topic: str) -> None:
+        """Begin to follow a topic: a job's, or that of cancellations."""
+        channel = self._channel(topic)
+        self._watched[channel] = self._watched.get(channel, 0) + 1
+        if self._watched[channel] == 1:
+            self._changes.set()
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._run())
+
+    def unwatch(self, topic: str) -> None:
+        """End what ``watch`` began; the subscription lingers for a moment, the next watcher may come."""
+        channel = self._channel(topic)
+        self._watched[channel] -= 1
+        if not self._watched[channel]:
+            asyncio.get_running_loop().call_later(_LINGER, self._drop, channel)
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    def _channel(self, topic: str) -> str:
+        return self._prefix + ("control" if topic == CANCELLED else topic)
+
+    def _drop(self, channel: str) -> None:
+        if self._watched.get(channel) == 0:
+            del self._watched[channel]
+            self._changes.set()
+
+    async def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._follow()
+            except (exceptions.RedisError, OSError, asyncio.TimeoutError) as error:
+                logger.debug("the subscriptions are lost, connecting again: %s", error)
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, 2 * pause)
+
+    async def _follow(self) -> None:
+        """Subscribe and listen until the connection breaks."""
+        client = self._connection.new_client(None)
+        pubsub = client.pubsub()
+        self._subscribed = set()
+        try:
+            await asyncio.wait_for(pubsub.connect(), _LINGER + _LINGER)
+            listening = asyncio.ensure_future(self._listen(pubsub))
+            changing = asyncio.ensure_future(self._follow_changes(pubsub))
+            try:
+                done, _ = await asyncio.wait([listening, changing], return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in (listening, changing):
+                    task.cancel()
+                await asyncio.wait([listening, changing])
+        finally:
+            with contextlib.suppress(Exception):
+                await pubsub.aclose()
+            await client.connection_pool.disconnect()
+            self._bells.ring_all()
+
+    async def _follow_changes(self, pubsub: Any) -> None:
+        """Keep the subscriptions in step with what is watched."""
+        while True:
+            wanted = set(self._watched)
+            for channels, change in (
+                (sorted(wanted - self._subscribed), pubsub.subscribe),
+                (sorted(self._subscribed - wanted), pubsub.unsubscribe),
+            ):
+                for begin in range(0, len(channels), _CHUNK):
+                    await change(*channels[begin : begin + _CHUNK])
+            self._subscribed = wanted
+            self._changes.clear()
+            if set(self._watched) == wanted:
+                await self._changes.wait()
+
+    async def _listen(self, pubsub: Any) -> None:
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+        pinged = heard
+        while True:
+            message = await pubsub.get_message(ignore_subscribe_messages=False, timeout=_PING_EVERY)
+            now = loop.time()
+            if message is not None:
+                heard = now
+                self._ring(message)
+            elif now - heard > _SILENT_FOR:
+                raise exceptions.ConnectionError("nothing was heard for too long")
+            elif now - pinged >= _PING_EVERY:
+                pinged = now
+                await pubsub.ping()
+
+    def _ring(self, message: dict[str, Any]) -> None:
+        if message["type"] not in {"message", "subscribe"}:
+            return
+        topic = message["channel"].decode().removeprefix(self._prefix)
+        self._bells.ring(CANCELLED if topic == "control" else topic)

@@ -1,0 +1,136 @@
+-- claim: take the best ready jobs.
+--
+local SWEEP_PER_CLAIM = 100
+local CHUNK = 16
+
+-- Return the members of the best ready jobs of one weight, at most `limit`, over all the types.
+local function best(job_types, rank, limit)
+  local sources = {}
+  local chunk = #job_types == 1 and limit or math.min(limit, CHUNK)
+  for _, job_type in ipairs(job_types) do
+    local found = ready(job_type, rank, 0, chunk)
+    if #found > 0 then
+      sources[#sources + 1] = {job_type = job_type, found = found, next = 1, read = chunk}
+    end
+  end
+  local members = {}
+  while #members < limit and #sources > 0 do
+    local first, first_score, first_member, first_place
+    for place, source in ipairs(sources) do
+      local score, candidate = tonumber(source.found[source.next + 1]), source.found[source.next]
+      if not first or score < first_score or (score == first_score and candidate < first_member) then
+        first, first_score, first_member, first_place = source, score, candidate, place
+      end
+    end
+    members[#members + 1] = {first_member, first.job_type}
+    first.next = first.next + 2
+    if first.next > #first.found then
+      local is_full = #first.found == 2 * chunk
+      first.found = is_full and ready(first.job_type, rank, first.read, chunk) or {}
+      first.next, first.read = 1, first.read + chunk
+      if #first.found == 0 then table.remove(sources, first_place) end
+    end
+  end
+  return members
+end
+
+-- Start an attempt of a pending job.
+local function start(job, token, lease, worker)
+  if job.l then write_log(job) end
+  local run_at = number(job, 'r', tonumber(job.c))
+  unindex(job)
+  touch(job)
+  set(job, 's', 'a')
+  add(job, 'n', 1)
+  set(job, 'a', NOW)
+  set_instant(job, 'sb', 'deadlines', nil)
+  for _, field in ipairs({'pg', 'm', 'e'}) do set(job, field, nil) end
+  set(job, 'wi', worker)
+  set(job, 'k', token)
+  set(job, 'ln', text(lease))
+  if job.us then free_key(job) end
+  index(job)
+  call('ZADD', PREFIX .. 'leases', text(now + lease), job.id .. '|' .. token)
+  announce(job, STATUS_KIND)
+  tally(job.t, 'started')
+  tally(job.t, 'wait', bucket(now - run_at))
+  save(job)
+end
+
+local function claimable(at, count)
+  local wanted = {}
+  if count < 0 then
+    wanted = call('SMEMBERS', PREFIX .. 'types')
+  else
+    for n = 0, count - 1 do wanted[n + 1] = ARGV[at + n] end
+  end
+  local found = {}
+  for _, job_type in ipairs(wanted) do
+    if not is_paused(job_type) then found[#found + 1] = job_type end
+  end
+  return found
+end
+
+-- What the last claims of a caller got, so that a claim sent again gets the same.
+local claims = {}
+local CLAIMS = PREFIX .. 'claims:' .. CALL:match('^[^.]*')
+local CLAIMS_KEPT = 60000
+
+local function claimed_before(token)
+  if not RESENT then return nil end
+  local last = call('GET', CLAIMS)
+  if not last then return nil end
+  local found
+  for id, number_then in last:gmatch('([^ ]+)|' .. token .. '%.(%d+)') do
+    found = found or {}
+    local job = load(id)
+    if job and job.k == token .. '.' .. number_then then found[#found + 1] = shown(job) end
+  end
+  return found
+end
+
+-- ARGUMENTS  the token, to which each job's number is added; how many at most; the lease in ms; the worker's
+--            id or ''; ms to keep what is found failed or ''; how many job types, -1 for all; these
+-- RETURNS    the jobs
+function operations.claim(at)
+  local token, limit, lease = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local worker, keep = given(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local again = claimed_before(token)
+  if again then return again end
+  sweep(SWEEP_PER_CLAIM, keep)
+  local job_types = claimable(at + 6, tonumber(ARGV[at + 5]))
+  local answer, used = {}, {}
+  for rank = 0, 2 do
+    while #answer < limit do
+      local members = best(job_types, rank, limit - #answer)
+      if #members == 0 then break end
+      for _, found in ipairs(members) do
+        local job = load(id_of(found[1]))
+        used[found[2]] = true
+        if not job or job.s ~= 'p' then
+          call('ZREM', index_key('p', found[2]), found[1])
+        elseif job.sb and tonumber(job.sb) <= now then
+          expire(job, keep)
+        else
+          start(job, token .. '.' .. #answer, lease, worker)
+          claims[#claims + 1] = job.id .. '|' .. job.k
+          answer[#answer + 1] = shown(job)
+        end
+      end
+    end
+  end
+  for _, job_type in ipairs(job_types) do
+    if #answer == limit and has_ready(job_type) then
+      wake(job_type)
+    elseif used[job_type] or #answer < limit then
+      call('ZREM', marker(job_type), '1')
+    end
+  end
+  return answer
+end
+
+at_end[#at_end + 1] = function()
+  if #claims > 0 then
+    call('SET', CLAIMS, table.concat(claims, ' '), 'PX', CLAIMS_KEPT)
+  end
+end

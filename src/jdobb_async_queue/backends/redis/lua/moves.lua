@@ -1,0 +1,75 @@
+-- Moves: the guard that all share, and what leaving one status and entering another has in common.
+--
+-- A move's arguments are the job's id, a lease token or '', a version or '', '1' if the answer shall show the
+-- job; then its own. Its answer is {outcome, the job as `shown` or false}.
+
+local LIVE, PENDING, PROCESSING = {p = true, a = true}, {p = true}, {a = true}
+local MAX_ERRORS = 20
+
+-- Tell whether this very operation has been done, and only its answer was lost.
+local function was_done(job)
+  if not RESENT or not job.lo then return false end
+  local name, number_then = job.lo:match('^(.*)/(%d+)$')
+  return name == CALL and tonumber(number_then) >= current
+end
+
+-- Move a job if the guard allows it: `effect` does it, and may return an outcome other than ok instead.
+-- `settling` is the name of a move that ends an attempt.
+local function move(at, allowed, settling, effect)
+  local job = load(ARGV[at])
+  if not job then return {'unknown', false} end
+  local token, version = given(ARGV[at + 1]), given(ARGV[at + 2])
+  local outcome
+  if was_done(job) then
+    outcome = 'ok'
+  elseif token and token ~= job.k then
+    outcome = settling and job.st == settling .. ' ' .. token and 'repeated' or 'stale'
+  elseif not allowed[job.s] then
+    outcome = 'terminal'
+  elseif version and tonumber(version) ~= number(job, 'v', 1) then
+    outcome = 'stale'
+  else
+    outcome = effect(job, token) or 'ok'
+    if outcome == 'ok' and next(job.changed) then
+      set(job, 'lo', CALL .. '/' .. current)
+    end
+    save(job)
+  end
+  return {outcome, ARGV[at + 3] == '1' and shown(job)}
+end
+
+-- Leave the present status. `settled` is the call, with its token, that ended an attempt.
+local function leave(job, settled)
+  unindex(job)
+  touch(job)
+  if settled then set(job, 'st', settled) end
+  set(job, 'k', nil)
+end
+
+-- Write down what went wrong in an attempt; `fragment` is JSON: the error's type, message and traceback.
+local function note(job, fragment)
+  local key = key_of('e', job.id)
+  local line = string.format('{"attempt": %s, %s, "at": %.3f}', job.n or '0', fragment, now / 1000)
+  if call('RPUSH', key, line) > MAX_ERRORS then call('LPOP', key) end
+  set(job, 'er', '1')
+end
+
+-- Enter a terminal status. `keep` is how many ms the job is kept then, nil for ever.
+local function finish_job(job, status, failure, keep)
+  set(job, 's', status)
+  set(job, 'f', NOW)
+  free_key(job)
+  set_instant(job, 'sb', 'deadlines', nil)
+  set(job, 'e', failure)
+  if keep then set_instant(job, 'x', 'prune', text(now + keep)) end
+  index(job)
+  announce(job, STATUS_KIND)
+end
+
+-- Enter pending, `delay` ms from now, or at the old place when it is nil.
+local function await(job, delay, failure)
+  set(job, 's', 'p')
+  if delay then set(job, 'r', text(now + delay)) end
+  index(job)
+  announce(job, STATUS_KIND, nil, failure)
+end

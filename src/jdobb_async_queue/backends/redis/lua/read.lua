@@ -1,0 +1,109 @@
+-- Readings: one job, many, lists, update logs, figures. Nothing here writes.
+
+-- ARGUMENTS  ids
+-- RETURNS    for each the job, or false
+function operations.get(at, count)
+  local answer = {}
+  for place = at, at + count - 1 do
+    local job = load(ARGV[place])
+    answer[#answer + 1] = job and shown(job) or false
+  end
+  return answer
+end
+
+-- ARGUMENTS  id; the seq after which to read; how many at most
+-- RETURNS    {job, its log or false while it is not written out}, or false
+function operations.updates(at)
+  local job = load(ARGV[at])
+  if not job then return false end
+  if not job.lg then return {shown(job), false} end
+  local after, limit = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local lines = call('LRANGE', key_of('u', job.id), 0, -1)
+  local found = {}
+  for _, line in ipairs(lines) do
+    if #found < limit and tonumber(line:match('^%d+')) > after then found[#found + 1] = line end
+  end
+  return {shown(job), found}
+end
+
+-- One chunk of an index, for lists that are merged by the caller.
+--
+-- ARGUMENTS  how many at most; then for each index: its key's end, '1' to read it backwards, the score to
+--            begin at or '', how many of that very score to skip
+-- RETURNS    for each index its members and scores, flat
+function operations.range(at, count)
+  local limit = ARGV[at]
+  local answer = {}
+  for place = at + 1, at + count - 1, 4 do
+    local key, from, skip = PREFIX .. ARGV[place], ARGV[place + 2], ARGV[place + 3]
+    if ARGV[place + 1] == '1' then
+      answer[#answer + 1] = call('ZREVRANGEBYSCORE', key, given(from) or '+inf', '-inf', 'WITHSCORES', 'LIMIT', skip, limit)
+    else
+      answer[#answer + 1] = call('ZRANGEBYSCORE', key, given(from) or '-inf', '+inf', 'WITHSCORES', 'LIMIT', skip, limit)
+    end
+  end
+  return answer
+end
+
+-- RETURNS    for each job type that has jobs {type, pending, processing, complete, failed, cancelled, how many
+--            of the pending are due, the earliest instant from which one of those may run or ''}
+function operations.figures()
+  local answer = {}
+  for _, job_type in ipairs(call('SMEMBERS', PREFIX .. 'types')) do
+    local row = {job_type}
+    for place, status in ipairs({'p', 'a', 'c', 'f', 'x'}) do
+      row[place + 1] = call('ZCARD', index_key(status, job_type))
+    end
+    local due, earliest = 0, nil
+    for rank = 0, 2 do
+      local from = rank * RANK
+      due = due + call('ZCOUNT', index_key('p', job_type), text(from), text(from + now))
+      local first = ready(job_type, rank, 0, 1)[2]
+      if first then earliest = math.min(earliest or math.huge, first - from) end
+    end
+    row[7], row[8] = due, earliest and text(earliest) or ''
+    answer[#answer + 1] = row
+  end
+  return answer
+end
+
+-- ARGUMENTS  job types, none for all
+-- RETURNS    the next instant at which time alone makes one of them claimable, or ''
+function operations.next_due(at, count)
+  local due = tonumber(call('ZRANGE', PREFIX .. 'leases', 0, 0, 'WITHSCORES')[2]) or math.huge
+  local job_types = {}
+  for place = at, at + count - 1 do job_types[#job_types + 1] = ARGV[place] end
+  if count == 0 then job_types = call('SMEMBERS', PREFIX .. 'types') end
+  for _, job_type in ipairs(job_types) do
+    if is_paused(job_type) then
+      due = math.min(due, tonumber(settings_of(job_type)[2] or math.huge))
+    else
+      for rank = 0, 2 do
+        local from = rank * RANK
+        local found = call('ZRANGEBYSCORE', index_key('p', job_type), '(' .. text(from + now), '(' .. text(from + RANK),
+          'WITHSCORES', 'LIMIT', 0, 1)
+        if found[2] then due = math.min(due, found[2] - from) end
+      end
+    end
+  end
+  return due == math.huge and '' or text(due)
+end
+
+-- RETURNS    for each job type with settings its type and its hash, flat
+function operations.settings()
+  local answer = {}
+  for _, job_type in ipairs(call('SMEMBERS', PREFIX .. 'settings')) do
+    answer[#answer + 1] = {job_type, call('HGETALL', PREFIX .. 'type:' .. job_type)}
+  end
+  return answer
+end
+
+-- ARGUMENTS  minutes or hours; minute or errors; the earliest instant
+-- RETURNS    for each instant {it, its hash, flat}
+function operations.history(at)
+  local answer = {}
+  for _, instant in ipairs(call('ZRANGEBYSCORE', PREFIX .. ARGV[at], '(' .. ARGV[at + 2], '+inf')) do
+    answer[#answer + 1] = {instant, call('HGETALL', PREFIX .. ARGV[at + 1] .. ':' .. instant)}
+  end
+  return answer
+end

@@ -1,0 +1,60 @@
+-- The settings and the pause of job types.
+--
+-- type:<t>  o, p the operator's and the published settings as JSON, which nothing here reads;
+--           ol, pl their max_lost, om, pm their max_pending; paused, reason, until; v the version.
+
+local settings_read = {}
+
+-- Return {paused, until, ol, pl, om, pm, version} of a job type, each false where there is none.
+local function settings_of(job_type)
+  local found = settings_read[job_type]
+  if not found then
+    found = call('HMGET', PREFIX .. 'type:' .. job_type, 'paused', 'until', 'ol', 'pl', 'om', 'pm', 'v')
+    settings_read[job_type] = found
+  end
+  return found
+end
+
+local function is_paused(job_type)
+  local found = settings_of(job_type)
+  return found[1] and (not found[2] or tonumber(found[2]) > now)
+end
+
+local function max_lost_of(job)
+  local found = settings_of(job.t)
+  return tonumber(job.ml or found[3] or found[4] or 3)
+end
+
+local function max_pending_of(job_type)
+  local found = settings_of(job_type)
+  return tonumber(found[5] or found[6] or nil)
+end
+
+local function settings_versions()
+  local flat = {}
+  for job_type, found in pairs(settings_read) do
+    flat[#flat + 1] = job_type
+    flat[#flat + 1] = found[7] or '0'
+  end
+  return flat
+end
+
+-- Change a job type. Arguments: the type, then fields and values; '' removes a field.
+-- Returns the type's whole hash, flat.
+function operations.set_type(at, count)
+  local job_type = ARGV[at]
+  local key = PREFIX .. 'type:' .. job_type
+  for field = at + 1, at + count - 1, 2 do
+    if ARGV[field + 1] == '' then
+      call('HDEL', key, ARGV[field])
+    else
+      call('HSET', key, ARGV[field], ARGV[field + 1])
+    end
+  end
+  call('HSET', key, 'v', NOW .. '.' .. CALL)
+  call('SADD', PREFIX .. 'settings', job_type)
+  settings_read[job_type] = nil
+  settings_of(job_type)
+  wake(job_type)
+  return call('HGETALL', key)
+end

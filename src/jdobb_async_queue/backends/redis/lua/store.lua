@@ -1,0 +1,174 @@
+-- store: insert new jobs, all of them or none.
+--
+-- A first pass decides about each job, as if the ones before it were stored, and writes nothing; only when it
+-- refuses none does the second pass write.
+
+local FIELDS = 14
+
+-- Return a new job from its arguments.
+local function parse(at)
+  return {
+    id = ARGV[at], t = ARGV[at + 1], w = ARGV[at + 2], is_own = ARGV[at + 3] == '1',
+    delay = tonumber(ARGV[at + 4]), run_at = tonumber(ARGV[at + 5]), ttl = given(ARGV[at + 6]),
+    ml = given(ARGV[at + 7]), uk = given(ARGV[at + 8]), us = given(ARGV[at + 9]), on_conflict = ARGV[at + 10],
+    max_pending = tonumber(ARGV[at + 11]), is_same = ARGV[at + 12] == '1', payload = ARGV[at + 13],
+  }
+end
+
+-- Return the data of a payload: the first of its parts; see wire.py.
+local function data_of(payload)
+  local size, rest = payload:match('^(%d+)[^\n]*\n()')
+  return payload:sub(rest, rest + size - 1)
+end
+
+-- Refuse what the first pass finds; nil where it is fine. `planned` has what earlier jobs will have stored.
+local function refusal(new, place, planned)
+  local known = planned.jobs[new.id] or load(new.id)
+  if known then
+    local payload = known.payload or call('GET', key_of('d', new.id))
+    if known.t ~= new.t then return {'exists', new.id} end
+    if new.is_same or data_of(payload) == data_of(new.payload) then return nil end
+    if RESENT and known.op == CALL then return nil end
+    return {'compare', place, new.id}
+  end
+  if new.uk then
+    local held_by = planned.keys[unique_field(new.t, new.uk)] or holder_of(new.t, new.uk)
+    if held_by then
+      if new.on_conflict ~= 'reject' then return nil end
+      return {'duplicate', held_by, new.t, new.uk}
+    end
+    planned.keys[unique_field(new.t, new.uk)] = new.id
+  end
+  local limit = max_pending_of(new.t) or new.max_pending
+  local pending = planned.pending[new.t] or 0
+  if limit and call('ZCARD', index_key('p', new.t)) + pending >= limit then
+    return {'full', new.t, text(limit)}
+  end
+  planned.pending[new.t] = pending + 1
+  planned.jobs[new.id] = new
+end
+
+local next_sequence
+
+local function sequence()
+  if not next_sequence then
+    next_sequence = math.max(now * 256, (tonumber(call('GET', KEYS[1])) or 0) + 1)
+  end
+  call('SET', KEYS[1], text(next_sequence))
+  local digits = string.format('%013x', next_sequence)
+  next_sequence = next_sequence + 1
+  return digits
+end
+
+local function run_at_of(new)
+  if new.run_at and new.run_at > now then return new.run_at end
+  return now + new.delay
+end
+
+-- Set what both a new and a replaced job take from the caller.
+local function fill(job, new)
+  local run_at = run_at_of(new)
+  set(job, 'w', new.w)
+  set(job, 'r', text(run_at) ~= job.c and text(run_at) or nil)
+  set(job, 'ttl', new.ttl)
+  set_instant(job, 'sb', 'deadlines', new.ttl and text(run_at + new.ttl) or nil)
+  set(job, 'ml', new.ml)
+  set(job, 'us', new.us)
+  if new.is_own or new.uk then set(job, 'op', CALL) end
+  call('SET', key_of('d', job.id), new.payload)
+end
+
+local function insert(new)
+  local job = {id = new.id, q = sequence(), changed = {}, removed = {}}
+  set(job, 'q', job.q)
+  set(job, 't', new.t)
+  set(job, 's', 'p')
+  set(job, 'c', NOW)
+  set(job, 'uk', new.uk)
+  fill(job, new)
+  hold_key(job)
+  index(job)
+  call('ZADD', PREFIX .. 'all:' .. job.t, text(tonumber(job.q, 16)), job.id)
+  call('SADD', PREFIX .. 'types', job.t)
+  tally(job.t, 'enqueued')
+  save(job)
+  return job
+end
+
+-- Give a waiting job new content; it keeps its id, its age and its place among equals.
+local function replace(job, new)
+  unindex(job)
+  touch(job)
+  for _, field in ipairs({'pg', 'm', 'e', 'ln'}) do set(job, field, nil) end
+  fill(job, new)
+  index(job)
+  save(job)
+end
+
+-- Store one job of which the first pass approved. Returns {'created' or 'met', job}.
+local function store(new)
+  local known = load(new.id)
+  if known then
+    local is_ours = RESENT and (known.op == CALL or not new.is_own)
+    return {is_ours and 'created' or 'met', shown(known)}
+  end
+  local held_by = new.uk and holder_of(new.t, new.uk)
+  if held_by then
+    local held = load(held_by)
+    if new.on_conflict == 'replace' and held.s == 'p' and not (RESENT and held.op == CALL) then
+      replace(held, new)
+    end
+    return {'met', shown(held)}
+  end
+  return {'created', insert(new).q}
+end
+
+-- idempotency  <scope>NUL<key> = fingerprint|job id|the end of its time; idempotency_ends sorts them by that.
+-- Returns an answer if the key is known, else nil.
+local function replay(field, fingerprint, id)
+  local bound = call('HGET', PREFIX .. 'idempotency', field)
+  if not bound then return nil end
+  local known_fingerprint, known_id, ends = bound:match('^(.*)|(.*)|(%d+)$')
+  if tonumber(ends) <= now then return nil end
+  if known_fingerprint ~= fingerprint then return {'reused', known_id} end
+  if RESENT and known_id == id then return nil end
+  local job = load(known_id)
+  if not job then return {'gone', known_id} end
+  return {'stored', {'replayed', shown(job)}}
+end
+
+-- ARGUMENTS  the idempotency key's scope and key, NUL between them, or ''; its fingerprint; ms to keep it;
+--            then for each job: id, type, weight, '1' if the caller chose the id, ms to wait, the instant to
+--            run at or '', ms to start within or '', max_lost or '', unique key or '', '1' if that holds until
+--            the start only, what a taken key means, the most pending jobs or '', '1' if an existing job
+--            is known to have equal content, the payload
+-- RETURNS    {'stored', {what, sequence or job}, …}, where what is created, met or replayed; or a refusal:
+--            {'exists', id}, {'compare', place, id} (is the content equal?), {'duplicate', id, type, key},
+--            {'full', type, limit}, {'reused', id}, {'gone', id}
+function operations.store(at, count)
+  local field, fingerprint, keep = given(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
+  if field then
+    local answer = replay(field, fingerprint, ARGV[at + 3])
+    if answer then return answer end
+  end
+  local jobs = {}
+  for place = at + 3, at + count - 1, FIELDS do jobs[#jobs + 1] = parse(place) end
+  local planned = {jobs = {}, keys = {}, pending = {}}
+  for place, new in ipairs(jobs) do
+    local refused = refusal(new, place, planned)
+    if refused then return refused end
+  end
+  local answer = {'stored'}
+  for _, new in ipairs(jobs) do
+    settings_of(new.t)
+    answer[#answer + 1] = store(new)
+  end
+  if field then
+    local first = answer[2]
+    local id = first[1] == 'created' and jobs[1].id or first[2][1]
+    local ends = text(now + keep)
+    call('HSET', PREFIX .. 'idempotency', field, fingerprint .. '|' .. id .. '|' .. ends)
+    call('ZADD', PREFIX .. 'idempotency_ends', ends, field)
+  end
+  return answer
+end

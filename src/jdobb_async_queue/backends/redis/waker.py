@@ -1,0 +1,124 @@
+"""Wakes idle claimers of this process: it blocks until a marker can be popped; see ``lua/wake.lua``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from redis import exceptions
+
+from jdobb_async_queue.backends.bells import ANY_TYPE
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+    from jdobb_async_queue.backends.bells import Bells
+    from jdobb_async_queue.backends.redis.connection import Connection
+
+logger = logging.getLogger("jdobb_async_queue")
+
+BLOCK = 15
+"""Seconds of one blocking call."""
+_GRACE = 2.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_TYPE = "type:"
+
+
+class Waker:
+    """One blocking connection per process, used only while somebody waits for a job type.
+
+    A marker that nobody here waits for any more goes back, for the next process. Redis's server may be gone
+    without a word: every call has a deadline of its own, whoever waits looks again by itself.
+    """
+
+    def __init__(self, connection: Connection, prefix: str, bells: Bells) -> None:
+        self._connection, self._prefix, self._bells = connection, prefix, bells
+        self._watched: dict[str, int] = {}
+        self._wanted = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def watch(self, topic: str) -> None:
+        """Begin to wait for a job type, or for any."""
+        key = self._key(topic)
+        self._watched[key] = self._watched.get(key, 0) + 1
+        if self._watched[key] == 1:
+            self._changed.set()
+        self._wanted.set()
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._run())
+
+    def unwatch(self, topic: str) -> None:
+        """End what ``watch`` began."""
+        key = self._key(topic)
+        self._watched[key] -= 1
+        if not self._watched[key]:
+            del self._watched[key]
+        if not self._watched:
+            self._wanted.clear()
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    def _key(self, topic: str) -> str:
+        return self._prefix + ("wake" if topic == ANY_TYPE else f"wake:{topic.removeprefix(_TYPE)}")
+
+    def _topic(self, key: str) -> str:
+        name = key.removeprefix(self._prefix)
+        return ANY_TYPE if name == "wake" else _TYPE + name.removeprefix("wake:")
+
+    async def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            client = self._connection.new_client(BLOCK + _GRACE)
+            try:
+                while True:
+                    await self._wanted.wait()
+                    await self._wait_once(client)
+                    pause = _FIRST_PAUSE
+            except (exceptions.RedisError, OSError, asyncio.TimeoutError) as error:
+                logger.debug("the blocking connection is lost, connecting again: %s", error)
+            finally:
+                with contextlib.suppress(Exception):
+                    await client.connection_pool.disconnect()
+            self._ring_all()
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, 2 * pause)
+
+    async def _wait_once(self, client: redis.asyncio.Redis) -> None:
+        """Pop one marker, or give up when the block ends or other types are waited for."""
+        self._changed.clear()
+        keys = sorted(self._watched)
+        popping = asyncio.ensure_future(client.execute_command("BZPOPMIN", *keys, BLOCK))
+        changed = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait([popping, changed], timeout=BLOCK + _GRACE, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+            if not popping.done():
+                popping.cancel()
+                await asyncio.wait([popping])
+        if popping.cancelled():
+            if self._changed.is_set():
+                self._ring_all()
+                return
+            raise exceptions.ConnectionError("a blocking call was not answered in time")
+        popped = popping.result()
+        if popped is not None:
+            await self._got(popped[0].decode())
+
+    async def _got(self, key: str) -> None:
+        if key in self._watched:
+            self._bells.ring(self._topic(key))
+        else:
+            await self._connection.command("ZADD", key, 0, "1")
+
+    def _ring_all(self) -> None:
+        for key in self._watched:
+            self._bells.ring(self._topic(key))

@@ -1,0 +1,169 @@
+"""Between what the scripts say and records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jdobb_async_queue.backends.redis.keys import STATUSES
+from jdobb_async_queue.records import JobRecord, TypeRecord, UpdateRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from jdobb_async_queue.records import NewRecord
+
+_KINDS = {b"s": "status", b"p": "progress", b"l": "log", b"c": "custom"}
+_STATUSES = {letter.encode(): status for letter, status in STATUSES.items()}
+_UNTIL_STARTED = {None: "finished", b"1": "started"}
+_NO_TYPE = TypeRecord("")
+
+
+# -- payloads ------------------------------------------------------------------------------------------
+
+
+def pack(new: NewRecord) -> bytes:
+    """Return what is stored of a new job beside its hash: five parts behind a line with their lengths.
+
+    Data, metadata, settings, request id, trace; ``-`` is the length of one that is absent.
+    """
+    parts = (
+        new.data,
+        new.metadata,
+        new.settings,
+        None if new.request_id is None else new.request_id.encode(),
+        None if new.traceparent is None else new.traceparent.encode(),
+    )
+    lengths = b" ".join(b"-" if part is None else b"%d" % len(part) for part in parts)
+    return lengths + b"\n" + b"".join(part for part in parts if part is not None)
+
+
+def unpack(packed: bytes) -> list[bytes | None]:
+    """Return the five parts of a payload."""
+    head, _, _ = packed.partition(b"\n")
+    at = len(head) + 1
+    parts: list[bytes | None] = []
+    for length in head.split(b" "):
+        if length == b"-":
+            parts.append(None)
+        else:
+            parts.append(packed[at : at + int(length)])
+            at += int(length)
+    return parts
+
+
+# -- jobs ----------------------------------------------------------------------------------------------
+
+
+def to_record(shown: Sequence[Any], settings_of: Callable[[str], TypeRecord | None]) -> JobRecord:
+    """Return the job that a script shows: id, hash, end of the lease, payload, results, errors."""
+    id_, flat, ends, payload, results, errors = shown
+    pairs = iter(flat)
+    job: dict[bytes, bytes] = dict(zip(pairs, pairs, strict=True))
+    get = job.get
+    data, metadata, settings, request_id, traceparent = unpack(payload)
+    job_type, created_at = job[b"t"].decode(), int(job[b"c"])
+    known = settings_of(job_type) or _NO_TYPE
+    return JobRecord(
+        id_.decode(),
+        job_type,
+        _STATUSES[job[b"s"]],
+        int(job[b"w"]),
+        data or b"{}",
+        metadata or b"{}",
+        created_at,
+        int(get(b"u", created_at)),
+        int(get(b"r", created_at)),
+        int(job[b"q"], 16),
+        int(get(b"v", 1)),
+        results or None,
+        _text(get(b"e")),
+        b"[" + b", ".join(errors) + b"]" if errors else None,
+        float(get(b"pg", 0.0)),
+        _text(get(b"m")),
+        _int(get(b"a")),
+        _int(get(b"f")),
+        _int(get(b"ttl")),
+        _int(get(b"sb")),
+        int(get(b"n", 0)),
+        int(get(b"fl", 0)),
+        int(get(b"ls", 0)),
+        settings,
+        _text(get(b"uk")),
+        _UNTIL_STARTED[get(b"us")],
+        b"hk" in job,
+        _text(get(b"wi")),
+        _text(get(b"k")),
+        int(ends) if ends else None,
+        int(get(b"ln", 0)),
+        _text(get(b"st")),
+        _int(get(b"x")),
+        int(get(b"l", 0)),
+        int(get(b"tr", 0)),
+        _text(request_id),
+        _text(traceparent),
+        known.operator,
+        known.published,
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
+
+
+def _int(value: bytes | None) -> int | None:
+    return None if value is None else int(value)
+
+
+# -- updates -------------------------------------------------------------------------------------------
+
+
+def to_updates(shown: Sequence[Any], lines: Sequence[bytes] | None, record: JobRecord) -> list[UpdateRecord]:
+    """Return a job's updates, oldest first; without a log they are told from the job itself."""
+    if lines is not None:
+        return [_update(line) for line in lines]
+    pairs = iter(shown[1])
+    job: dict[bytes, bytes] = dict(zip(pairs, pairs, strict=True))
+    return list(_usual_updates(_int(job.get(b"l1")), record))
+
+
+def _usual_updates(first_start: int | None, record: JobRecord) -> Iterator[UpdateRecord]:
+    if first_start is not None:
+        yield UpdateRecord(first_start, "status", "processing", record.attempt, 0.0, record.started_at or 0)
+    if record.completed_at is not None and record.last_seq:
+        yield UpdateRecord(
+            record.last_seq, "status", record.status, record.attempt, record.progress, record.completed_at,
+            record.message, record.error,
+        )  # fmt: skip
+
+
+def _update(line: bytes) -> UpdateRecord:
+    seq, kind, status, attempt, progress, at, message_size, error_size, rest = line.split(b"|", 8)
+    message, rest = _cut(rest, message_size)
+    error, rest = _cut(rest, error_size)
+    return UpdateRecord(
+        int(seq), _KINDS[kind], _STATUSES[status], int(attempt), float(progress), int(at),
+        message, error, rest or None,
+    )  # fmt: skip
+
+
+def _cut(rest: bytes, size: bytes) -> tuple[str | None, bytes]:
+    if size == b"-":
+        return None, rest
+    return rest[: int(size)].decode(), rest[int(size) :]
+
+
+# -- job types -----------------------------------------------------------------------------------------
+
+
+def to_type(job_type: str, flat: Sequence[bytes]) -> TypeRecord:
+    """Return a job type of its hash."""
+    pairs = iter(flat)
+    found: dict[bytes, bytes] = dict(zip(pairs, pairs, strict=True))
+    return TypeRecord(
+        job_type,
+        found.get(b"o"),
+        found.get(b"p"),
+        b"paused" in found,
+        _text(found.get(b"reason")),
+        _int(found.get(b"until")),
+    )

