@@ -99,3 +99,10 @@ def _raw(client: redis.asyncio.Redis) -> redis.asyncio.Redis:
     """Return the client without its own views of replies: they differ between its versions."""
     client.response_callbacks.clear()
     return client
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended: a driver's timeout may take a cancellation for its own."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)

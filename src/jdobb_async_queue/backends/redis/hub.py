@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from redis import exceptions
 
 from jdobb_async_queue.backends.bells import CANCELLED
+from jdobb_async_queue.backends.redis.connection import end
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -61,8 +62,7 @@ class Hub:
     async def close(self) -> None:
         """End the connection."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end(self._task)
             self._task = None
 
     def _channel(self, topic: str) -> str:

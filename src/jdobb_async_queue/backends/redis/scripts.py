@@ -121,7 +121,7 @@ def move(change: Transition, *, show: bool) -> Operation:
     """Apply a guarded transition; ``show`` asks for the job afterwards."""
     common = (
         change.job_id,
-        _optional(change.lease_token),
+        _said(change.lease_token),
         _optional(change.version),
         _flag(show),
     )
@@ -157,6 +157,8 @@ _OWN: dict[str, Callable[[Transition], Iterable[Argument]]] = {
     "release": lambda change: (_optional(change.delay),),
     "cancel": lambda change: (_said(change.error), _keep(change)),
     "retry": lambda _: (),
+    "rescue": lambda change: (_said(change.error), _keep(change)),
+    "expire": lambda change: (_said(change.error), _keep(change)),
     "update": lambda change: (_number(change.progress), _said(change.message)),
     "log": lambda change: (_said(change.message),),
     "send": lambda change: (_number(change.progress), _said(change.message), change.results or b""),

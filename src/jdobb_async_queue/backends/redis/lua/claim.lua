@@ -110,7 +110,7 @@ function operations.claim(at)
         if not job or job.s ~= 'p' then
           call('ZREM', index_key('p', found[2]), found[1])
         elseif job.sb and tonumber(job.sb) <= now then
-          expire(job, keep)
+          expire_now(job, keep)
         else
           start(job, token .. '.' .. #answer, lease, worker)
           claims[#claims + 1] = job.id .. '|' .. job.k

@@ -1,7 +1,7 @@
 -- Moves: the guard that all share, and what leaving one status and entering another has in common.
 --
--- A move's arguments are the job's id, a lease token or '', a version or '', '1' if the answer shall show the
--- job; then its own. Its answer is {outcome, the job as `shown` or false}.
+-- A move's arguments are the job's id, a lease token with '=' before it or '', a version or '', '1' if the
+-- answer shall show the job; then its own. Its answer is {outcome, the job as `shown` or false}.
 
 local LIVE, PENDING, PROCESSING = {p = true, a = true}, {p = true}, {a = true}
 local MAX_ERRORS = 20
@@ -18,7 +18,7 @@ end
 local function move(at, allowed, settling, effect)
   local job = load(ARGV[at])
   if not job then return {'unknown', false} end
-  local token, version = given(ARGV[at + 1]), given(ARGV[at + 2])
+  local token, version = said(ARGV[at + 1]), given(ARGV[at + 2])
   local outcome
   if was_done(job) then
     outcome = 'ok'

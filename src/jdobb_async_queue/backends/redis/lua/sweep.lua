@@ -2,17 +2,15 @@
 
 local LOST = '"type": "LeaseLost", "message": "the lease ran out: its worker died or stalled", "traceback": null'
 
--- Put a job whose lease ran out back at its old place, or end it at its last permitted loss.
-local function rescue(job, keep)
+-- End an attempt whose lease is lost: back to the old place, or with `failure` to the end of the job.
+local function lose(job, failure, keep)
   local started_at = job.a
-  local losses = number(job, 'ls', 0) + 1
-  local is_over = losses >= max_lost_of(job)
-  if not is_over then write_log(job) end
+  if not failure then write_log(job) end
   leave(job)
-  set(job, 'ls', text(losses))
+  add(job, 'ls', 1)
   note(job, LOST)
-  if is_over then
-    finish_job(job, 'f', 'lease lost ' .. losses .. ' times', keep)
+  if failure then
+    finish_job(job, 'f', failure, keep)
     tally(job.t, 'failed')
   else
     await(job)
@@ -20,17 +18,42 @@ local function rescue(job, keep)
   end
   tally_run(job, started_at)
   tally_error(job, 'LeaseLost', 'the lease ran out')
+end
+
+local function expire(job, failure, keep)
+  leave(job)
+  finish_job(job, 'f', failure, keep)
+  tally(job.t, 'failed')
+  tally_error(job, 'Expired', failure)
+end
+
+-- What lifecycle.py decides of a job whose lease ran out, and of one that did not start in time.
+local function rescue(job, keep)
+  local losses = number(job, 'ls', 0) + 1
+  lose(job, losses >= max_lost_of(job) and 'lease lost ' .. losses .. ' times' or nil, keep)
   save(job)
 end
 
--- End a job that did not start its first attempt within its ttl.
-local function expire(job, keep)
-  local message = string.format('expired: not started within %g s', job.ttl / 1000)
-  leave(job)
-  finish_job(job, 'f', message, keep)
-  tally(job.t, 'failed')
-  tally_error(job, 'Expired', message)
+local function expire_now(job, keep)
+  expire(job, string.format('expired: not started within %g s', job.ttl / 1000), keep)
   save(job)
+end
+
+-- rescue, expire: the same as moves of one job, when the caller has decided.
+--
+-- ARGUMENTS  id, token, version, show; the error, with '=' before it, or '' for another attempt; ms to keep
+--            the job or ''
+-- RETURNS    {outcome, job}
+function operations.rescue(at)
+  return move(at, PROCESSING, nil, function(job)
+    lose(job, said(ARGV[at + 4]), tonumber(ARGV[at + 5]))
+  end)
+end
+
+function operations.expire(at)
+  return move(at, PENDING, nil, function(job)
+    expire(job, said(ARGV[at + 4]), tonumber(ARGV[at + 5]))
+  end)
 end
 
 local function sweep(limit, keep)
@@ -48,7 +71,7 @@ local function sweep(limit, keep)
   for _, place in ipairs(expired) do
     local job = load(id_of(place))
     if job and job.s == 'p' and job.sb then
-      expire(job, keep)
+      expire_now(job, keep)
     else
       call('ZREM', PREFIX .. 'deadlines', place)
     end
