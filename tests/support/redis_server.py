@@ -1,4 +1,4 @@
-"""Real Redis servers for tests: Redis from PATH, or else Valkey from its wheel; started here, ended by pid."""
+"""Real Redis servers: the one on PATH, or else Valkey from its wheel; started here, ended by pid."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class RedisServer:
             "--save", "", *self.options,
         ]  # fmt: skip
         with (self.folder / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - ours
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         ends = time.monotonic() + 20
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > ends:

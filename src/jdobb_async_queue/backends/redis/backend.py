@@ -9,11 +9,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jdobb_async_queue.backends.base import (
+    DEFAULT_NAMESPACE,
     UPDATES_KEPT,
     Applied,
     ClaimRequest,
     LeaseAnswer,
     QueueBackend,
+    RecordPage,
     Stored,
     Swept,
     UpdatePage,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator, Sequence
 
-    from jdobb_async_queue.backends.base import LeaseRef, ListQuery, RecordPage
+    from jdobb_async_queue.backends.base import Durability, LeaseRef, ListQuery
     from jdobb_async_queue.backends.redis.scripts import Argument
     from jdobb_async_queue.clock import Clock
     from jdobb_async_queue.models import ErrorGroup, HistoryPoint, Idempotency
@@ -70,7 +72,7 @@ class RedisBackend(QueueBackend):
         self,
         url: str,
         *,
-        namespace: str = "default",
+        namespace: str = DEFAULT_NAMESPACE,
         clock: Clock | None = None,
         rng: random.Random | None = None,
         updates_kept: int = UPDATES_KEPT,
@@ -80,6 +82,7 @@ class RedisBackend(QueueBackend):
         self._given_clock = clock
         self._clock = clock or SystemClock()
         self._ids = Ids(self._clock, self._rng)
+        self.namespace = namespace
         self._prefix = prefix_of(namespace)
         self._keys = (self._prefix + "seq", self._prefix + "never")
         self._updates_kept = updates_kept
@@ -90,11 +93,17 @@ class RedisBackend(QueueBackend):
         self._caller = secrets.token_hex(4)
         self._calls = 0
         self._offset = 0
+        self._durability: Durability = "none"
         self._types: dict[str, tuple[bytes, TypeRecord]] = {}
         self._max_batch = max_batch
         self._lanes: dict[str, Lane] = {}
 
     # -- life ------------------------------------------------------------------------------------------
+
+    @property
+    def durability(self) -> Durability:
+        """Return what an acknowledged write survives, as the server is set up; known once it is open."""
+        return self._durability
 
     async def open(self) -> None:
         """Connect and look at the server; see ``QueueBackend.open``."""
@@ -102,7 +111,7 @@ class RedisBackend(QueueBackend):
             return
         await self._connection.open()
         try:
-            self.found = await check_server(self._connection, self._prefix)
+            self._durability = await check_server(self._connection, self._prefix)
         except BaseException:
             await self._connection.close()
             raise
@@ -207,9 +216,13 @@ class RedisBackend(QueueBackend):
 
     async def list_jobs(self, query: ListQuery) -> RecordPage:
         """Return a page of jobs; see ``QueueBackend.list_jobs``."""
-        types: Sequence[str] = query.job_types
-        if not types:
-            types = [name.decode() for name in await self._connection.command("SMEMBERS", self._prefix + "types")]
+        types: Sequence[str] | None = query.job_types
+        if query.matches_nothing:
+            return RecordPage([], None)
+        if types is None:
+            types = [
+                name.decode() for name in await self._connection.command("SMEMBERS", self._prefix + "types")
+            ]
         return await listing.list_jobs(query, types, self._read, self.get)
 
     async def counts(self) -> dict[str, dict[str, int]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jdobb_async_queue.errors import BackendError, SchemaTooNew
 
 if TYPE_CHECKING:
+    from jdobb_async_queue.backends.base import Durability
     from jdobb_async_queue.backends.redis.connection import Connection
 
 logger = logging.getLogger("jdobb_async_queue")
@@ -17,16 +17,11 @@ OLDEST = (6, 2)
 SCHEMA = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """What was found. ``durability`` is ``always``, ``everysec``, ``no``, ``snapshots`` or ``volatile``."""
+async def check_server(connection: Connection, prefix: str) -> Durability:
+    """Return what acknowledged writes survive, and create the namespace.
 
-    version: str
-    durability: str
-
-
-async def check_server(connection: Connection, prefix: str) -> Server:
-    """Return what the server is, and create the namespace. Raises ``BackendError`` when it will not do."""
+    Raises ``BackendError`` when the server will not do.
+    """
     info = _parsed(await connection.command("INFO"))
     place = connection.place
     version = info.get("redis_version", "0.0")
@@ -43,7 +38,7 @@ async def check_server(connection: Connection, prefix: str) -> Server:
             "set maxmemory-policy to noeviction"
         )
     await _claim_namespace(connection, prefix)
-    return Server(version, await _durability(connection, info))
+    return await _durability(connection, info)
 
 
 async def _claim_namespace(connection: Connection, prefix: str) -> None:
@@ -51,17 +46,19 @@ async def _claim_namespace(connection: Connection, prefix: str) -> None:
     await connection.command("SET", prefix + "schema", SCHEMA, "NX")
     schema = int(await connection.command("GET", prefix + "schema"))
     if schema > SCHEMA:
-        raise SchemaTooNew(f"{connection.place}: the namespace was written by a newer release (layout {schema})")
+        raise SchemaTooNew(
+            f"{connection.place}: the namespace was written by a newer release (layout {schema})"
+        )
 
 
-async def _durability(connection: Connection, info: dict[str, str]) -> str:
+async def _durability(connection: Connection, info: dict[str, str]) -> Durability:
+    """Return ``full`` if each write is synced, ``normal`` if a killed server loses nothing, else ``none``."""
     if info.get("aof_enabled") == "1":
-        return await _config(connection, "appendfsync") or "everysec"
-    if await _config(connection, "save"):
-        logger.warning("%s has no append-only file: a crash loses all since the last snapshot", connection.place)
-        return "snapshots"
-    logger.warning("%s keeps jobs in memory only: a restart loses all", connection.place)
-    return "volatile"
+        return "full" if await _config(connection, "appendfsync") == "always" else "normal"
+    logger.warning(
+        "%s keeps no append-only file: jobs are lost when it ends (set appendonly yes)", connection.place
+    )
+    return "none"
 
 
 async def _config(connection: Connection, name: str) -> str | None:

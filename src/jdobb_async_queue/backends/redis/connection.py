@@ -53,7 +53,9 @@ class Connection:
 
     def new_client(self, timeout: float | None) -> redis.asyncio.Redis:
         """Return a client with one connection of its own, for blocking calls or subscriptions."""
-        pool = redis.asyncio.ConnectionPool.from_url(self._url, max_connections=1, **connection_options(timeout))
+        pool = redis.asyncio.ConnectionPool.from_url(
+            self._url, max_connections=1, **connection_options(timeout)
+        )
         return _raw(redis.asyncio.Redis(connection_pool=pool))
 
     async def command(self, *arguments: Argument) -> Any:
@@ -73,8 +75,8 @@ class Connection:
             if client is None:
                 raise BackendUnavailable(f"{self.place} is not open")
             try:
-                return await client.execute_command(*call)
-            except Exception as error:  # noqa: BLE001 - looked at below
+                return await client.execute_command(*call)  # type: ignore[no-untyped-call,unused-ignore]
+            except Exception as error:
                 remedy = remedy_for(error)
                 if remedy is Remedy.NONE:
                     raise translated(error, self.place) from error

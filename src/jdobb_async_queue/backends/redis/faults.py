@@ -20,34 +20,30 @@ class Remedy(Enum):
     NONE = "tell the caller"
 
 
+_DRIVERS = (exceptions.RedisError, OSError, asyncio.TimeoutError)
 _AGAIN = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "ERR max number of clients")
 _RECONNECT = ("READONLY", "UNBLOCKED", "MOVED", "ASK")
+_REFUSED = ("NOAUTH", "WRONGPASS", "NOPERM")
+_REMEDIES = ((("NOSCRIPT",), Remedy.LOAD), (_AGAIN, Remedy.AGAIN), (_RECONNECT, Remedy.RECONNECT))
 _UNAVAILABLE = ("OOM", "MISCONF", "NOREPLICAS", *_AGAIN, *_RECONNECT)
 
 
 def remedy_for(error: BaseException) -> Remedy:
     """Return what helps against an error of a call."""
-    if isinstance(error, exceptions.AuthenticationError):
-        return Remedy.NONE
-    if isinstance(error, exceptions.NoScriptError):
-        return Remedy.LOAD
     text = _code(error)
-    if isinstance(error, exceptions.ResponseError | exceptions.BusyLoadingError):
-        if text.startswith("NOSCRIPT"):
-            return Remedy.LOAD
-        if text.startswith(_RECONNECT):
-            return Remedy.RECONNECT
-        return Remedy.AGAIN if text.startswith(_AGAIN) else Remedy.NONE
-    if isinstance(error, exceptions.RedisError | OSError | asyncio.TimeoutError):
-        return Remedy.AGAIN if text.startswith(_AGAIN) else Remedy.RESEND
-    return Remedy.NONE
+    if not isinstance(error, _DRIVERS) or text.startswith(_REFUSED):
+        return Remedy.NONE
+    for codes, remedy in _REMEDIES:
+        if text.startswith(codes):
+            return remedy
+    return Remedy.NONE if isinstance(error, exceptions.ResponseError) else Remedy.RESEND
 
 
 def translated(error: BaseException, place: str) -> BaseException:
     """Return the library's error for one of Redis's; any other error is returned as it is."""
     if isinstance(error, JobQueueError):
         return error
-    if not isinstance(error, exceptions.RedisError | OSError | asyncio.TimeoutError):
+    if not isinstance(error, _DRIVERS):
         return error
     found = _found(error, place)
     found.__cause__ = error
@@ -63,7 +59,9 @@ def refused(text: str, place: str) -> JobQueueError:
 
 def _found(error: BaseException, place: str) -> JobQueueError:
     text = _code(error)
-    if isinstance(error, exceptions.AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+    if isinstance(error, exceptions.AuthenticationError) or text.startswith(
+        ("NOAUTH", "WRONGPASS", "NOPERM")
+    ):
         return BackendError(f"{place} refuses the credentials: {error}")
     if isinstance(error, exceptions.ResponseError) and not text.startswith(_UNAVAILABLE):
         return BackendError(f"{place}: {text}")
@@ -92,6 +90,7 @@ _CUT: dict[type[BaseException], str] = {
     exceptions.ReadOnlyError: "READONLY",
     exceptions.NoScriptError: "NOSCRIPT",
     exceptions.NoPermissionError: "NOPERM",
+    exceptions.AuthenticationError: "NOAUTH",
 }
 if hasattr(exceptions, "OutOfMemoryError"):  # since redis-py 5.1
     _CUT[exceptions.OutOfMemoryError] = "OOM"

@@ -13,8 +13,6 @@ from jdobb_async_queue.backends.bells import CANCELLED
 from jdobb_async_queue.backends.redis.connection import end
 
 if TYPE_CHECKING:
-    import redis.asyncio
-
     from jdobb_async_queue.backends.bells import Bells
     from jdobb_async_queue.backends.redis.connection import Connection
 
@@ -23,6 +21,7 @@ logger = logging.getLogger("jdobb_async_queue")
 _PING_EVERY = 20.0
 _SILENT_FOR = 45.0
 _LINGER = 2.0
+_CONNECT_WITHIN = 5.0
 _CHUNK = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _JOB = "job:"
@@ -39,7 +38,6 @@ class Hub:
         self._connection, self._prefix, self._bells = connection, prefix, bells
         self._watched: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
-        self._pubsub: redis.asyncio.client.PubSub | None = None
         self._changes = asyncio.Event()
         self._subscribed: set[str] = set()
 
@@ -89,7 +87,7 @@ class Hub:
         pubsub = client.pubsub()
         self._subscribed = set()
         try:
-            await asyncio.wait_for(pubsub.connect(), _LINGER + _LINGER)
+            await asyncio.wait_for(pubsub.connect(), _CONNECT_WITHIN)  # type: ignore[no-untyped-call,unused-ignore]
             listening = asyncio.ensure_future(self._listen(pubsub))
             changing = asyncio.ensure_future(self._follow_changes(pubsub))
             try:
@@ -101,9 +99,8 @@ class Hub:
                     task.cancel()
                 await asyncio.wait([listening, changing])
         finally:
-            with contextlib.suppress(Exception):
-                await pubsub.aclose()
-            await client.connection_pool.disconnect()
+            with contextlib.suppress(exceptions.RedisError, OSError):
+                await client.connection_pool.disconnect()
             self._bells.ring_all()
 
     async def _follow_changes(self, pubsub: Any) -> None:

@@ -25,7 +25,9 @@ class Key:
 
 
 KEYS = (
-    Key("seq", "string", "the last sequence number: 256 times the ms of the epoch, or one more than the last"),
+    Key(
+        "seq", "string", "the last sequence number: 256 times the ms of the epoch, or one more than the last"
+    ),
     Key("schema", "string", "the version of this layout"),
     Key("never", "none", "nothing, ever: declared by every script, see lua/run.lua"),
     Key("j:<id>", "hash", "a job; its fields stand in lua/jobs.lua"),

@@ -142,4 +142,3 @@ def _for_callers(error: BaseException, place: str) -> BaseException:
     if isinstance(error, asyncio.CancelledError):
         return BackendUnavailable(f"{place}: the event loop ends")
     return error
-

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from jdobb_async_queue.backends.base import ListQuery
+    from jdobb_async_queue.backends.redis.scripts import Argument
     from jdobb_async_queue.records import JobRecord
 
     Read = Callable[[Operation], Awaitable[Any]]
@@ -82,7 +83,7 @@ async def _refill(sources: list[_Source], read: Read, query: ListQuery) -> None:
     """Read on in each index until it has something, or is at its end."""
     limit = max(2, min(_CHUNK, query.limit + 1))
     while empty := [source for source in sources if not source.items and not source.is_read]:
-        arguments = [limit, *(part for source in empty for part in source.next_range())]
+        arguments: list[Argument] = [limit, *(part for source in empty for part in source.next_range())]
         for source, flat in zip(empty, await read(Operation("range", arguments)), strict=True):
             source.take(flat, limit)
 
@@ -94,7 +95,7 @@ class _Source:
         self.items: deque[tuple[Place, str]] = deque()
         self.is_read = False
         self._after = None if query.after is None else tuple(query.after)
-        self._status = query.statuses[0] if len(query.statuses) == 1 else None
+        self._status = query.status
         self._is_pending = self._status == "pending"
         letter = None if self._status is None else STATUS_LETTERS[self._status]
         self._key = f"all:{job_type}" if letter is None else f"x:{letter}:{job_type}"

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jdobb_async_queue.backends.redis.wire import pack
 from jdobb_async_queue.lifecycle import millis

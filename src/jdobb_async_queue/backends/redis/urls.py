@@ -19,11 +19,14 @@ def check_url(url: str) -> str:
         raise ValueError(f"url must look like redis://host:6379/0, got {shown(url)!r}")
     if "," in parts.netloc:
         raise ValueError(
-            f"url {shown(url)!r} names several servers: Redis Cluster and Sentinel come with the scale-out release"
+            f"url {shown(url)!r} names several servers: "
+            "Redis Cluster and Sentinel come with the scale-out release"
         )
     if parts.scheme == "unix":
         if not parts.path:
-            raise ValueError(f"url {shown(url)!r} names no socket; it must look like unix:///run/redis.sock?db=0")
+            raise ValueError(
+                f"url {shown(url)!r} names no socket; it must look like unix:///run/redis.sock?db=0"
+            )
         return url
     database = parts.path.strip("/")
     if database and not database.isdigit():
@@ -42,9 +45,17 @@ def _refuse_reserved(url: str) -> None:
 
 
 _RESERVED = frozenset(
-    {"protocol", "decode_responses", "retry_on_timeout", "retry_on_error", "socket_timeout", "max_connections",
-     "health_check_interval", "single_connection_client"}
-)  # fmt: skip
+    {
+        "decode_responses",
+        "health_check_interval",
+        "max_connections",
+        "protocol",
+        "retry_on_error",
+        "retry_on_timeout",
+        "single_connection_client",
+        "socket_timeout",
+    }
+)
 
 
 def shown(url: str) -> str:

@@ -85,7 +85,7 @@ class Waker:
             except (exceptions.RedisError, OSError, asyncio.TimeoutError) as error:
                 logger.debug("the blocking connection is lost, connecting again: %s", error)
             finally:
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(exceptions.RedisError, OSError):
                     await client.connection_pool.disconnect()
             self._ring_all()
             await asyncio.sleep(pause)
@@ -95,10 +95,13 @@ class Waker:
         """Pop one marker, or give up when the block ends or other types are waited for."""
         self._changed.clear()
         keys = sorted(self._watched)
-        popping = asyncio.ensure_future(client.execute_command("BZPOPMIN", *keys, BLOCK))
+        pop = client.execute_command("BZPOPMIN", *keys, BLOCK)  # type: ignore[no-untyped-call,unused-ignore]
+        popping = asyncio.ensure_future(pop)
         changed = asyncio.ensure_future(self._changed.wait())
         try:
-            await asyncio.wait([popping, changed], timeout=BLOCK + _GRACE, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [popping, changed], timeout=BLOCK + _GRACE, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             changed.cancel()
             if not popping.done():

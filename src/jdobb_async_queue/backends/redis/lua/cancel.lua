@@ -5,7 +5,7 @@
 function operations.cancel(at)
   return move(at, LIVE, nil, function(job)
     local started_at = job.s == 'a' and job.a
-    leave(job)
+    leave(job, job.k and 'cancel ' .. job.k)
     finish_job(job, 'x', said(ARGV[at + 4]), tonumber(ARGV[at + 5]))
     tally(job.t, 'cancelled')
     tally_run(job, started_at)

@@ -6,7 +6,7 @@ function operations.heartbeat(at, count)
   local answer = {}
   for place = at, at + count - 1, 3 do
     local id, token = ARGV[place], ARGV[place + 1]
-    local found = call('HMGET', key_of('j', id), 's', 'k', 'ln')
+    local found = call('HMGET', key_of('j', id), 's', 'k', 'ln', 'st')
     if found[1] == 'a' and found[2] == token then
       local lease = id .. '|' .. token
       if ARGV[place + 2] == '1' then
@@ -15,7 +15,7 @@ function operations.heartbeat(at, count)
       local ends = tonumber(call('ZSCORE', PREFIX .. 'leases', lease) or NOW)
       answer[#answer + 1] = {'ok', text(math.max(0, ends - now))}
     else
-      answer[#answer + 1] = {found[1] == 'x' and 'cancelled' or 'lost', '0'}
+      answer[#answer + 1] = {found[1] == 'x' and found[4] == 'cancel ' .. token and 'cancelled' or 'lost', '0'}
     end
   end
   return answer
