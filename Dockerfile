@@ -1,4 +1,4 @@
-# The jdobb service with its SQLite backend.
+# The jdobb service, with the drivers of every backend. docker-compose.yml runs it on Redis; alone it uses SQLite:
 #
 #   docker build -t jdobb .
 #   docker run -p 127.0.0.1:8000:8000 -v jdobb-data:/data -e JDOBB_API_KEYS=... jdobb

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,13 +25,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def jdobb(*arguments: str, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``jdobb`` with these arguments until the block is left; its output goes to ``log``."""
+def running(
+    command: Sequence[str | Path], *, log: Path, folder: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command in a folder, with this environment and no other, until the block is left."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jdobb_service.cli", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **environment},
+            command,
+            cwd=folder,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -40,6 +42,14 @@ def jdobb(*arguments: str, log: Path, **environment: str) -> Iterator[subprocess
             yield process
         finally:
             end(process)
+
+
+@contextmanager
+def jdobb(*arguments: str, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``jdobb`` with these arguments until the block is left; its output goes to ``log``."""
+    command = [sys.executable, "-m", "jdobb_service.cli", *arguments]
+    with running(command, log=log, folder=ROOT, environment={**os.environ, **environment}) as process:
+        yield process
 
 
 def end(process: subprocess.Popen[bytes], patience: float = 15.0) -> int:
