@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import hashlib
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import metadata
 from itertools import count
 from pathlib import Path
@@ -19,25 +19,54 @@ import httpx
 import pytest
 
 from jdobb_async_queue import Job, JobQueue
+from jdobb_async_queue.backends.urls import DEFAULT_URLS
 from tests.docs.blocks import ROOT, run_block
 from tests.docs.programs import interrupt, running
 from tests.docs.setup_guide import GUIDE, PATTERNS, PYTHON, QUEUES, pieces, prompt_section
 from tests.support.jobs import eventually
+from tests.support.redis_server import RedisServer
 
-NEXT_RELEASE = {"redis"}
-"""Backends that are not there yet. The pieces below name one; they compile now, and run when it is there."""
-WAITING = {"PRODUCER PATTERN", "fastapi_integration", "standalone_worker", "backends.redis"}
-
-BACKENDS = [name for name in QUEUES if name not in NEXT_RELEASE]
 REDIS = 'JobQueue(backend="redis", url="redis://localhost")'
 
-on_each_backend = pytest.mark.parametrize("backend", BACKENDS)
+
+@dataclass(frozen=True)
+class Backend:
+    """A backend that the guide names; redis is a server of the test's own, so its port is filled in."""
+
+    name: str
+    server: RedisServer | None = None
+
+    def runs(self, text: str) -> str:
+        """Return a piece that names redis as it stands, or with this backend in its place."""
+        assert text.count(REDIS) == 1
+        return self._here(text.replace(REDIS, QUEUES[self.name]) if self.server is None else text)
+
+    @asynccontextmanager
+    async def queue(self) -> AsyncIterator[JobQueue]:
+        """Open the queue that the guide names for it."""
+        names = await run_block(f"queue = {self._here(QUEUES[self.name])}", {"JobQueue": JobQueue})
+        queue: JobQueue = names["queue"]
+        async with queue:
+            yield queue
+
+    def _here(self, text: str) -> str:
+        if self.server is None:
+            return text
+        return re.sub(r"redis://(localhost|host:port)", f"redis://localhost:{self.server.port}", text)
 
 
-def on(backend: str, text: str) -> str:
-    """Return a piece that names redis with another backend in its place, named in the guide's words."""
-    assert text.count(REDIS) == 1
-    return text if backend == "redis" else text.replace(REDIS, QUEUES[backend])
+@pytest.fixture(params=QUEUES)
+def backend(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Backend]:
+    if request.param != "redis":
+        yield Backend(request.param)
+        return
+    server = RedisServer(tmp_path).start()
+    assert DEFAULT_URLS["redis"] == "redis://localhost:6379/0"
+    monkeypatch.setitem(DEFAULT_URLS, "redis", server.url)
+    yield Backend("redis", server)
+    server.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -53,15 +82,6 @@ async def names() -> dict[str, Any]:
     )
     assert len(lines) == 2
     return await run_block("\n".join(lines), {})
-
-
-@asynccontextmanager
-async def queue_of(backend: str) -> AsyncIterator[JobQueue]:
-    """Return the queue that the guide names for a backend."""
-    names = await run_block(f"queue = {QUEUES[backend]}", {"JobQueue": JobQueue})
-    queue: JobQueue = names["queue"]
-    async with queue:
-        yield queue
 
 
 async def finished(queue: JobQueue, job_id: str) -> Job:
@@ -89,29 +109,10 @@ def test_every_piece_of_python_is_run_here():
     }
 
 
-def test_what_waits_for_the_next_release_is_exactly_what_names_its_backend():
-    waiting = {
-        name: text
-        for name, text in pieces().items()
-        for backend in NEXT_RELEASE
-        if f'JobQueue(backend="{backend}"' in text
-    }
-    assert set(waiting) == WAITING
-    for name, text in waiting.items():
-        compile(text, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-
-
-@pytest.mark.parametrize("backend", sorted(NEXT_RELEASE))
-def test_a_backend_of_the_next_release_is_not_there_yet(backend: str):
-    with pytest.raises((NotImplementedError, ModuleNotFoundError)):
-        JobQueue(backend=backend)
-
-
-@on_each_backend
-async def test_steps_3_and_4_create_a_queue_and_a_worker_and_enqueue_a_job(backend: str):
+async def test_steps_3_and_4_create_a_queue_and_a_worker_and_enqueue_a_job(backend: Backend):
     create, enqueue = PYTHON["Step 3: Create Queue and Worker"], PYTHON["Step 4: Enqueue Jobs"]
     assert '# or "redis", "sqlite"' in create
-    names = await run_block(create.replace('"memory"', f'"{backend}"'), {})
+    names = await run_block(create.replace('"memory"', f'"{backend.name}"'), {})
     task = asyncio.create_task(names["worker"].run())  # the guide: `# await worker.run()` at your start-up
     await run_block(enqueue, names)
     job = await finished(names["queue"], names["job_id"])
@@ -121,18 +122,16 @@ async def test_steps_3_and_4_create_a_queue_and_a_worker_and_enqueue_a_job(backe
     await names["queue"].close()
 
 
-@on_each_backend
-async def test_the_producer_pattern_enqueues_a_job(names: dict[str, Any], backend: str):
-    await run_block(on(backend, PYTHON["PRODUCER PATTERN"]), names)
+async def test_the_producer_pattern_enqueues_a_job(names: dict[str, Any], backend: Backend):
+    await run_block(backend.runs(PYTHON["PRODUCER PATTERN"]), names)
     job = await names["queue"].get(names["job_id"])
     assert (job.job_type, job.data, job.priority) == ("job_type_name", {"key": "value"}, "normal")
     assert (job.ttl, job.metadata, job.status) == (3600, {"user_id": "123"}, "pending")
     await names["queue"].close()
 
 
-@on_each_backend
-async def test_the_consumer_pattern_processes_a_job_and_stops(names: dict[str, Any], backend: str):
-    async with queue_of(backend) as queue:
+async def test_the_consumer_pattern_processes_a_job_and_stops(names: dict[str, Any], backend: Backend):
+    async with backend.queue() as queue:
         job_id = await queue.enqueue("job_type_name", data={"n": 1}, metadata={"user_id": "123"})
         task = asyncio.create_task(run_block(PYTHON["CONSUMER PATTERN"], names | {"queue": queue}))
         job = await finished(queue, job_id)
@@ -141,15 +140,14 @@ async def test_the_consumer_pattern_processes_a_job_and_stops(names: dict[str, A
         await asyncio.wait_for(task, timeout=10)
 
 
-@on_each_backend
 @pytest.mark.parametrize(
     ("ending", "last_words"),
     [("complete", "complete(job_id)"), ("failed", "fail(job_id, 'boom')"), ("cancelled", "cancel(job_id)")],
 )
 async def test_the_real_time_loop_sees_updates_and_ends_with_the_job(
-    names: dict[str, Any], backend: str, ending: str, last_words: str
+    names: dict[str, Any], backend: Backend, ending: str, last_words: str
 ):
-    async with queue_of(backend) as queue:
+    async with backend.queue() as queue:
         names |= {"queue": queue, "job_id": await queue.enqueue("job_type_name")}
         watching = asyncio.create_task(run_block(PYTHON["REAL-TIME UPDATES PATTERN"], names))
         messages = map(str, count())
@@ -165,9 +163,8 @@ async def test_the_real_time_loop_sees_updates_and_ends_with_the_job(
         assert names["update"].status == ending
 
 
-@on_each_backend
-async def test_the_fastapi_pattern_serves_and_processes_jobs(backend: str):
-    names = await run_block(on(backend, PATTERNS["fastapi_integration"]), {})
+async def test_the_fastapi_pattern_serves_and_processes_jobs(backend: Backend):
+    names = await run_block(backend.runs(PATTERNS["fastapi_integration"]), {})
     app = names["app"]
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport) as client:
@@ -177,10 +174,14 @@ async def test_the_fastapi_pattern_serves_and_processes_jobs(backend: str):
     await asyncio.wait_for(names["worker"].stop(), timeout=10)
 
 
-async def test_the_standalone_worker_processes_jobs_until_it_is_interrupted():
-    async with queue_of("sqlite") as queue:  # another process cannot enqueue in memory
+@pytest.mark.parametrize("backend", ["sqlite", "redis"], indirect=True)  # nobody else can enqueue in memory
+async def test_the_standalone_worker_processes_jobs_until_it_is_interrupted(backend: Backend):
+    program = backend.runs(PATTERNS["standalone_worker"])
+    [named] = re.findall(r"queue = (JobQueue\(.+\))", program)
+    names = await run_block(f"queue = {named}", {"JobQueue": JobQueue})
+    async with names["queue"] as queue:
         job_id = await queue.enqueue("task")
-        async with running(on("sqlite", PATTERNS["standalone_worker"])) as worker:
+        async with running(program) as worker:
             assert (await finished(queue, job_id)).results == {"done": True}
             assert await interrupt(worker) == "KeyboardInterrupt"
 
@@ -195,16 +196,16 @@ def test_the_testing_pattern_passes_as_a_test():
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("module", "backend"), [("redis", "redis"), ("aiosqlite", "sqlite")])
+@pytest.mark.parametrize(("module", "name"), [("redis", "redis"), ("aiosqlite", "sqlite")])
 def test_a_missing_driver_is_the_error_of_troubleshooting(
-    module: str, backend: str, monkeypatch: pytest.MonkeyPatch
+    module: str, name: str, monkeypatch: pytest.MonkeyPatch
 ):
     guide = ROOT.joinpath(GUIDE).read_text(encoding="utf-8")
     advice = re.search(rf"No module named '{module}'\"\*\*\n```bash\n(.+)\n```", guide)
     assert advice is not None
     monkeypatch.setitem(sys.modules, module, None)  # as an import of it fails where it is not installed
     with pytest.raises(ModuleNotFoundError) as caught:
-        JobQueue(backend=backend)
+        JobQueue(backend=name)
     assert str(caught.value) == f"No module named '{module}': {advice[1]}"
 
 
