@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_async_queue.backends.redis import RedisBackend
 from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from jdobb_async_queue.clock import Clock
-from tests.support.redis_server import shared_server
+from tests.support.redis_server import database_url
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,7 @@ def _sqlite_memory(_folder: Path, clock: Clock, namespace: str) -> QueueBackend:
 
 
 def _redis(folder: Path, clock: Clock, namespace: str) -> QueueBackend:
-    own = hashlib.sha1(str(folder).encode(), usedforsecurity=False).hexdigest()
-    return RedisBackend(shared_server().url, namespace=f"{namespace}-{own}", clock=clock)
+    return RedisBackend(database_url(folder), namespace=namespace, clock=clock)
 
 
 KINDS = [

@@ -78,11 +78,21 @@ class RedisServer:
             return False
 
 
+_DATABASES = 16_384
+_databases: dict[Path, int] = {}
+
+
+def database_url(folder: Path) -> str:
+    """Return the URL of the database on the shared server that stands for a test's folder."""
+    number = _databases.setdefault(folder, len(_databases))
+    return f"redis://127.0.0.1:{shared_server().port}/{number}"
+
+
 @cache
 def shared_server() -> RedisServer:
-    """Return the server that the tests of this process share; every test has namespaces of its own."""
+    """Return the server that the tests of this process share."""
     folder = tempfile.TemporaryDirectory(prefix="redis-")
-    server = RedisServer(Path(folder.name)).start()
+    server = RedisServer(Path(folder.name), "--databases", str(_DATABASES)).start()
     atexit.register(folder.cleanup)
     atexit.register(server.stop)
     return server
