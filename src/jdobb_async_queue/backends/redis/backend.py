@@ -32,6 +32,7 @@ from jdobb_async_queue.backends.redis.scripts import Operation, script
 from jdobb_async_queue.backends.redis.urls import check_url
 from jdobb_async_queue.backends.redis.waker import Waker
 from jdobb_async_queue.clock import Ids, SystemClock, system_random
+from jdobb_async_queue.encoding import EMPTY, canonical
 from jdobb_async_queue.errors import (
     BackendUnavailable,
     DuplicateJob,
@@ -40,7 +41,7 @@ from jdobb_async_queue.errors import (
     JobGone,
     QueueFull,
 )
-from jdobb_async_queue.lifecycle import millis, same_content
+from jdobb_async_queue.lifecycle import millis
 from jdobb_async_queue.models import JobTypeStats, Outcome
 from jdobb_async_queue.records import Retention, WorkerRecord
 from jdobb_async_queue.transitions import Transition
@@ -151,7 +152,9 @@ class RedisBackend(QueueBackend):
             if word != "compare":
                 raise _refusal(answer)
             place = int(answer[1]) - 1
-            await self._compare(jobs, place)
+            data = wire.unpack(answer[2])[0] or EMPTY
+            if canonical(data) != canonical(jobs[place].data):
+                raise _exists(jobs[place].id)
             same |= {place}
 
     async def claim_pending_job(
@@ -386,14 +389,6 @@ class RedisBackend(QueueBackend):
                 record.operator_settings, record.published_settings = settings.operator, settings.published
             return Stored(record, created=True)
         return Stored(self._record(found), created=word == b"created", replayed=word == b"replayed")
-
-    async def _compare(self, jobs: Sequence[NewRecord], place: int) -> None:
-        """Raise ``JobExists`` unless the job that has the id already asks for the same."""
-        new = jobs[place]
-        earlier = next((job for job in jobs[:place] if job.id == new.id), None)
-        known = earlier.to_record(0, 0) if earlier is not None else (await self.get([new.id]))[0]
-        if known is not None and not same_content(known, new):
-            raise _exists(new.id)
 
     def _give_back(self, answer: tuple[Any, int]) -> None:
         """Release what was claimed for a caller who was cancelled meanwhile."""

@@ -8,7 +8,7 @@ local FIELDS = 14
 -- Return a new job from its arguments.
 local function parse(at)
   return {
-    id = ARGV[at], t = ARGV[at + 1], w = ARGV[at + 2], is_own = ARGV[at + 3] == '1',
+    id = ARGV[at], s = 'p', t = ARGV[at + 1], w = ARGV[at + 2], is_own = ARGV[at + 3] == '1',
     delay = tonumber(ARGV[at + 4]), run_at = tonumber(ARGV[at + 5]), ttl = given(ARGV[at + 6]),
     ml = given(ARGV[at + 7]), uk = given(ARGV[at + 8]), us = given(ARGV[at + 9]), on_conflict = ARGV[at + 10],
     max_pending = tonumber(ARGV[at + 11]), is_same = ARGV[at + 12] == '1', payload = ARGV[at + 13],
@@ -29,13 +29,16 @@ local function refusal(new, place, planned)
     if known.t ~= new.t then return {'exists', new.id} end
     if new.is_same or data_of(payload) == data_of(new.payload) then return nil end
     if RESENT and known.op == CALL then return nil end
-    return {'compare', place, new.id}
+    return {'compare', place, payload}
   end
   if new.uk then
     local held_by = planned.keys[unique_field(new.t, new.uk)] or holder_of(new.t, new.uk)
     if held_by then
-      if new.on_conflict ~= 'reject' then return nil end
-      return {'duplicate', held_by, new.t, new.uk}
+      if new.on_conflict == 'reject' then return {'duplicate', held_by, new.t, new.uk} end
+      if new.on_conflict == 'replace' and (planned.jobs[held_by] or load(held_by)).s == 'p' then
+        planned.jobs[held_by] = {t = new.t, s = 'p', payload = new.payload}
+      end
+      return nil
     end
     planned.keys[unique_field(new.t, new.uk)] = new.id
   end
@@ -143,7 +146,7 @@ end
 --            the start only, what a taken key means, the most pending jobs or '', '1' if an existing job
 --            is known to have equal content, the payload
 -- RETURNS    {'stored', {what, sequence or job}, …}, where what is created, met or replayed; or a refusal:
---            {'exists', id}, {'compare', place, id} (is the content equal?), {'duplicate', id, type, key},
+--            {'exists', id}, {'compare', place, payload} (are its data equal?), {'duplicate', id, type, key},
 --            {'full', type, limit}, {'reused', id}, {'gone', id}
 function operations.store(at, count)
   local field, fingerprint, keep = given(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
