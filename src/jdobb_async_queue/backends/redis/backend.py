@@ -381,9 +381,9 @@ class RedisBackend(QueueBackend):
         return wire.to_type(job_type, answer)
 
     def _stored(self, new: NewRecord, item: Sequence[Any], now: int) -> Stored:
-        word, found = item
+        word, found, *created_at = item
         if word == b"created" and isinstance(found, bytes):
-            record = new.to_record(now, int(found, 16))
+            record = new.to_record(int(created_at[0]) if created_at else now, int(found, 16))
             settings = self._settings_of(new.job_type)
             if settings is not None:
                 record.operator_settings, record.published_settings = settings.operator, settings.published

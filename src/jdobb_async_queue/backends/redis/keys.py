@@ -48,7 +48,7 @@ KEYS = (
     Key("unique", "hash", "<type> <unique key> = the id of the live job that holds it"),
     Key("wake:<type>", "zset", "one member while the type may have something ready; popped by who is idle"),
     Key("wake", "zset", "the same for those who claim any type"),
-    Key("claims:<caller>", "string", "what the caller's last claim got; kept for a minute"),
+    Key("calls:<caller>", "string", "what the caller's last call did, kept for a minute; see lua/again.lua"),
     Key("idempotency", "hash", "<scope> NUL <key> = fingerprint, job id and the end of its time"),
     Key("idempotency_ends", "zset", "the fields of idempotency by that end"),
     Key("settings", "set", "the job types that have settings or a pause"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Argument = bytes | str | int
 
-_SHARED = ("base", "wake", "settings", "jobs", "figures")
+_SHARED = ("base", "again", "wake", "settings", "jobs", "figures")
 _PARTS = {
     "store": (*_SHARED, "store", "run"),
     "work": (
@@ -86,7 +86,6 @@ def _new(new: NewRecord, *, is_same: bool) -> tuple[Argument, ...]:
         new.id,
         new.job_type,
         new.priority,
-        _flag(new.own_id),
         new.delay,
         _optional(new.run_at),
         _optional(new.ttl),

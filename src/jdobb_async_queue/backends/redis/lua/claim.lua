@@ -71,20 +71,12 @@ local function claimable(at, count)
   return found
 end
 
--- What the last claims of a caller got, so that a claim sent again gets the same.
-local claims = {}
-local CLAIMS = PREFIX .. 'claims:' .. CALL:match('^[^.]*')
-local CLAIMS_KEPT = 60000
-
-local function claimed_before(token)
-  if not RESENT then return nil end
-  local last = call('GET', CLAIMS)
-  if not last then return nil end
-  local found
-  for id, number_then in last:gmatch('([^ ]+)|' .. token .. '%.(%d+)') do
-    found = found or {}
+-- Return those that a claim got whose answer was lost, and that are still its own.
+local function claimed_before(claims)
+  local found = {}
+  for id, token in claims:gmatch('(%S+)|(%S+)') do
     local job = load(id)
-    if job and job.k == token .. '.' .. number_then then found[#found + 1] = shown(job) end
+    if job and job.k == token then found[#found + 1] = shown(job) end
   end
   return found
 end
@@ -95,11 +87,10 @@ end
 function operations.claim(at)
   local token, limit, lease = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local worker, keep = given(ARGV[at + 3]), tonumber(ARGV[at + 4])
-  local again = claimed_before(token)
-  if again then return again end
+  if remembered() then return claimed_before(remembered()) end
   sweep(SWEEP_PER_CLAIM, keep)
   local job_types = claimable(at + 6, tonumber(ARGV[at + 5]))
-  local answer, used = {}, {}
+  local answer, used, claims = {}, {}, {}
   for rank = 0, 2 do
     while #answer < limit do
       local members = best(job_types, rank, limit - #answer)
@@ -126,11 +117,6 @@ function operations.claim(at)
       call('ZREM', marker(job_type), '1')
     end
   end
+  if #claims > 0 then remember(table.concat(claims, ' ')) end
   return answer
-end
-
-at_end[#at_end + 1] = function()
-  if #claims > 0 then
-    call('SET', CLAIMS, table.concat(claims, ' '), 'PX', CLAIMS_KEPT)
-  end
 end

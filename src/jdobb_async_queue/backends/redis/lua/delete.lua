@@ -3,18 +3,25 @@
 -- ARGUMENTS  ids
 -- RETURNS    for each: ok, unknown, or terminal when it is not
 function operations.delete(at, count)
-  local answer = {}
+  local answer, removed, removed_before = {}, {}, {}
+  for id in (remembered() or ''):gmatch('%S+') do removed_before[id] = true end
   for place = at, at + count - 1 do
-    local job = load(ARGV[place])
-    if not job then
-      answer[#answer + 1] = RESENT and 'ok' or 'unknown'
+    local id = ARGV[place]
+    local job = load(id)
+    if removed_before[id] then
+      answer[#answer + 1] = 'ok'
+      removed_before[id] = nil
+    elseif not job then
+      answer[#answer + 1] = 'unknown'
     elseif not TERMINAL[job.s] then
       answer[#answer + 1] = 'terminal'
     else
       remove(job)
+      removed[#removed + 1] = id
       answer[#answer + 1] = 'ok'
     end
   end
+  if #removed > 0 then remember(table.concat(removed, ' ')) end
   return answer
 end
 

@@ -8,7 +8,6 @@
 --   hk '1': holds it · wi worker · k, ln lease token and length in ms · st the last settling call with its token
 --   x when it may be pruned · l, tr the seq of the latest and of the last trimmed update
 --   l1 seq of the first start while the log is not written out · lg '1': it is · er '1': has errors
---   op, lo the calls that stored and last changed it
 
 local RANK_OF = {['10'] = 0, ['5'] = 1, ['1'] = 2}
 local RANK = 281474976710656 -- 2^48 ms lie beyond the year 9999

@@ -6,23 +6,15 @@
 local LIVE, PENDING, PROCESSING = {p = true, a = true}, {p = true}, {a = true}
 local MAX_ERRORS = 20
 
--- Tell whether this very operation has been done, and only its answer was lost.
-local function was_done(job)
-  if not RESENT or not job.lo then return false end
-  local name, number_then = job.lo:match('^(.*)/(%d+)$')
-  return name == CALL and tonumber(number_then) >= current
-end
-
 -- Move a job if the guard allows it: `effect` does it, and may return an outcome other than ok instead.
 -- `settling` is the name of a move that ends an attempt.
 local function move(at, allowed, settling, effect)
   local job = load(ARGV[at])
+  if remembered() then return {'ok', job and ARGV[at + 3] == '1' and shown(job) or false} end
   if not job then return {'unknown', false} end
   local token, version = said(ARGV[at + 1]), given(ARGV[at + 2])
   local outcome
-  if was_done(job) then
-    outcome = 'ok'
-  elseif token and token ~= job.k then
+  if token and token ~= job.k then
     outcome = settling and job.st == settling .. ' ' .. token and 'repeated' or 'stale'
   elseif not allowed[job.s] then
     outcome = 'terminal'
@@ -31,7 +23,7 @@ local function move(at, allowed, settling, effect)
   else
     outcome = effect(job, token) or 'ok'
     if outcome == 'ok' and next(job.changed) then
-      set(job, 'lo', CALL .. '/' .. current)
+      remember('')
     end
     save(job)
   end

@@ -3,15 +3,15 @@
 -- A first pass decides about each job, as if the ones before it were stored, and writes nothing; only when it
 -- refuses none does the second pass write.
 
-local FIELDS = 14
+local FIELDS = 13
 
 -- Return a new job from its arguments.
 local function parse(at)
   return {
-    id = ARGV[at], s = 'p', t = ARGV[at + 1], w = ARGV[at + 2], is_own = ARGV[at + 3] == '1',
-    delay = tonumber(ARGV[at + 4]), run_at = tonumber(ARGV[at + 5]), ttl = given(ARGV[at + 6]),
-    ml = given(ARGV[at + 7]), uk = given(ARGV[at + 8]), us = given(ARGV[at + 9]), on_conflict = ARGV[at + 10],
-    max_pending = tonumber(ARGV[at + 11]), is_same = ARGV[at + 12] == '1', payload = ARGV[at + 13],
+    id = ARGV[at], s = 'p', t = ARGV[at + 1], w = ARGV[at + 2],
+    delay = tonumber(ARGV[at + 3]), run_at = tonumber(ARGV[at + 4]), ttl = given(ARGV[at + 5]),
+    ml = given(ARGV[at + 6]), uk = given(ARGV[at + 7]), us = given(ARGV[at + 8]), on_conflict = ARGV[at + 9],
+    max_pending = tonumber(ARGV[at + 10]), is_same = ARGV[at + 11] == '1', payload = ARGV[at + 12],
   }
 end
 
@@ -28,7 +28,6 @@ local function refusal(new, place, planned)
     local payload = known.payload or call('GET', key_of('d', new.id))
     if known.t ~= new.t then return {'exists', new.id} end
     if new.is_same or data_of(payload) == data_of(new.payload) then return nil end
-    if RESENT and known.op == CALL then return nil end
     return {'compare', place, payload}
   end
   if new.uk then
@@ -77,7 +76,6 @@ local function fill(job, new)
   set_instant(job, 'sb', 'deadlines', new.ttl and text(run_at + new.ttl) or nil)
   set(job, 'ml', new.ml)
   set(job, 'us', new.us)
-  if new.is_own or new.uk then set(job, 'op', CALL) end
   call('SET', key_of('d', job.id), new.payload)
 end
 
@@ -108,70 +106,89 @@ local function replace(job, new)
   save(job)
 end
 
--- Store one job of which the first pass approved. Returns {'created' or 'met', job}.
+-- Store one job of which the first pass approved.
+-- Returns {'created' or 'met', job}, the job's id, whether anything was changed.
 local function store(new)
   local known = load(new.id)
-  if known then
-    local is_ours = RESENT and (known.op == CALL or not new.is_own)
-    return {is_ours and 'created' or 'met', shown(known)}
-  end
+  if known then return {'met', shown(known)}, known.id, false end
   local held_by = new.uk and holder_of(new.t, new.uk)
   if held_by then
     local held = load(held_by)
-    if new.on_conflict == 'replace' and held.s == 'p' and not (RESENT and held.op == CALL) then
-      replace(held, new)
-    end
-    return {'met', shown(held)}
+    local is_replaced = new.on_conflict == 'replace' and held.s == 'p'
+    if is_replaced then replace(held, new) end
+    return {'met', shown(held)}, held.id, is_replaced
   end
-  return {'created', insert(new).q}
+  return {'created', insert(new).q}, new.id, true
+end
+
+-- Return the answer of a store that was done, from what it remembered: when, and of each job.
+local function stored_before(memory, jobs)
+  local answer = {'stored'}
+  local then_at, parts = memory:match('^(%d+) (.*)$')
+  for sequence_then, id in parts:gmatch('(%S+)/(%S+)') do
+    settings_of(jobs[#answer].t)
+    local job = sequence_then == '-' and load(id)
+    if job then
+      answer[#answer + 1] = {'met', shown(job)}
+    elseif sequence_then == '-' then
+      return {'gone', id}
+    else
+      answer[#answer + 1] = {'created', sequence_then, then_at}
+    end
+  end
+  return answer
 end
 
 -- idempotency  <scope>NUL<key> = fingerprint|job id|the end of its time; idempotency_ends sorts them by that.
 -- Returns an answer if the key is known, else nil.
-local function replay(field, fingerprint, id)
+local function replay(field, fingerprint)
   local bound = call('HGET', PREFIX .. 'idempotency', field)
   if not bound then return nil end
   local known_fingerprint, known_id, ends = bound:match('^(.*)|(.*)|(%d+)$')
   if tonumber(ends) <= now then return nil end
   if known_fingerprint ~= fingerprint then return {'reused', known_id} end
-  if RESENT and known_id == id then return nil end
   local job = load(known_id)
   if not job then return {'gone', known_id} end
   return {'stored', {'replayed', shown(job)}}
 end
 
 -- ARGUMENTS  the idempotency key's scope and key, NUL between them, or ''; its fingerprint; ms to keep it;
---            then for each job: id, type, weight, '1' if the caller chose the id, ms to wait, the instant to
---            run at or '', ms to start within or '', max_lost or '', unique key or '', '1' if that holds until
---            the start only, what a taken key means, the most pending jobs or '', '1' if an existing job
---            is known to have equal content, the payload
--- RETURNS    {'stored', {what, sequence or job}, …}, where what is created, met or replayed; or a refusal:
+--            then for each job: id, type, weight, ms to wait, the instant to run at or '', ms to start
+--            within or '', max_lost or '', unique key or '', '1' if that holds until the start only, what a
+--            taken key means, the most pending jobs or '', '1' if an existing job is known to have equal
+--            content, the payload
+-- RETURNS    {'stored', {what, sequence or job}, …}, where what is created, met or replayed, and what was
+--            created before now has the instant after its sequence; or a refusal:
 --            {'exists', id}, {'compare', place, payload} (are its data equal?), {'duplicate', id, type, key},
 --            {'full', type, limit}, {'reused', id}, {'gone', id}
 function operations.store(at, count)
   local field, fingerprint, keep = given(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
-  if field then
-    local answer = replay(field, fingerprint, ARGV[at + 3])
-    if answer then return answer end
-  end
   local jobs = {}
   for place = at + 3, at + count - 1, FIELDS do jobs[#jobs + 1] = parse(place) end
+  if remembered() then return stored_before(remembered(), jobs) end
+  if field then
+    local answer = replay(field, fingerprint)
+    if answer then return answer end
+  end
   local planned = {jobs = {}, keys = {}, pending = {}}
   for place, new in ipairs(jobs) do
     local refused = refusal(new, place, planned)
     if refused then return refused end
   end
-  local answer = {'stored'}
-  for _, new in ipairs(jobs) do
+  local answer, parts, is_changed, first_id = {'stored'}, {}, field ~= nil, nil
+  for place, new in ipairs(jobs) do
     settings_of(new.t)
-    answer[#answer + 1] = store(new)
+    local stored, id, has_changed = store(new)
+    answer[place + 1] = stored
+    parts[place] = (stored[1] == 'created' and stored[2] or '-') .. '/' .. id
+    is_changed = is_changed or has_changed
+    first_id = first_id or id
   end
   if field then
-    local first = answer[2]
-    local id = first[1] == 'created' and jobs[1].id or first[2][1]
     local ends = text(now + keep)
-    call('HSET', PREFIX .. 'idempotency', field, fingerprint .. '|' .. id .. '|' .. ends)
+    call('HSET', PREFIX .. 'idempotency', field, fingerprint .. '|' .. first_id .. '|' .. ends)
     call('ZADD', PREFIX .. 'idempotency_ends', ends, field)
   end
+  if is_changed then remember(NOW .. ' ' .. table.concat(parts, ' ')) end
   return answer
 end
