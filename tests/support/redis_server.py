@@ -11,6 +11,11 @@ import tempfile
 import time
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 
 def server_binary() -> str:
@@ -62,6 +67,17 @@ class RedisServer:
     def stop(self) -> None:
         """End it in good order. Idempotent."""
         self._end(signal.SIGTERM)
+
+    def command(self, *arguments: str | int, **options: Any) -> Any:
+        """Send one command; options are those of a client, a password for example."""
+        usual = {"decode_responses": True, "protocol": 2, "retry": Retry(NoBackoff(), 0)}
+        with redis.Redis(port=self.port, **{**usual, **options}) as client:
+            return client.execute_command(*arguments)
+
+    def figure(self, name: str) -> str:
+        """Return one of the figures of INFO."""
+        found: str = str(self.command("INFO", "everything")[name])
+        return found
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from jdobb_async_queue.backends.base import (
     UpdatePage,
 )
 from jdobb_async_queue.backends.bells import CANCELLED, Bell, Bells
+from jdobb_async_queue.backends.forks import guard_fork
 from jdobb_async_queue.backends.history import HOUR, MINUTE
 from jdobb_async_queue.backends.redis import figures, listing, scripts, wire
 from jdobb_async_queue.backends.redis.checks import check_server
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from jdobb_async_queue.records import JobRecord, NewRecord, TypeRecord
 
 _WEEK = 604_800_000
+_CLOSE_WITHIN = 3.0
 _STATUSES = ("pending", "processing", "complete", "failed", "cancelled")
 
 
@@ -111,6 +114,7 @@ class RedisBackend(QueueBackend):
         if self._lanes:
             return
         await self._connection.open()
+        guard_fork(self)
         try:
             self._durability = await check_server(self._connection, self._prefix)
         except BaseException:
@@ -123,13 +127,19 @@ class RedisBackend(QueueBackend):
 
     async def close(self) -> None:
         """Finish what was called and let go of the connections; see ``QueueBackend.close``."""
+        if self._connection.is_forked:
+            return
+        self._connection.is_closing = True
         lanes, self._lanes = self._lanes, {}
-        for lane in lanes.values():
-            await lane.close()
+        await asyncio.gather(*(lane.close(_CLOSE_WITHIN) for lane in lanes.values()))
         await self._waker.close()
         await self._hub.close()
         await self._connection.close()
         self._bells.ring_all()
+
+    def connections(self) -> list[object]:
+        """Return what a forked child must neither use nor close."""
+        return self._connection.pools()
 
     def now(self) -> int:
         """Return the server's clock, as far as it is known: it comes with every answer."""
@@ -271,6 +281,7 @@ class RedisBackend(QueueBackend):
     @contextmanager
     def watch(self, topics: Sequence[str]) -> Iterator[Bell]:
         """Yield a bell for these topics."""
+        self._connection.check_process()
         with self._bells.watch(topics) as bell:
             followed = [(self._follower(topic), topic) for topic in topics]
             for follower, topic in followed:
@@ -337,6 +348,7 @@ class RedisBackend(QueueBackend):
 
     async def _call(self, lane: str, operation: Operation, *, undo: Any = None) -> tuple[Any, int]:
         """Return an operation's answer, and the instant at which it was done."""
+        self._connection.check_process()
         found = self._lanes.get(lane)
         if found is None:
             raise BackendUnavailable(f"{self._connection.place} is not open")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from jdobb_async_queue.errors import BackendError, SchemaTooNew
+from jdobb_async_queue.errors import BackendError, BackendUnavailable, SchemaTooNew
 
 if TYPE_CHECKING:
     from jdobb_async_queue.backends.base import Durability
@@ -65,6 +65,8 @@ async def _config(connection: Connection, name: str) -> str | None:
     """Return a setting of the server, None where it may not be asked."""
     try:
         found: list[bytes] = await connection.command("CONFIG", "GET", name)
+    except BackendUnavailable:
+        raise
     except BackendError:
         return None
     return found[1].decode() if found else None

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
+from redis import exceptions
 
+from jdobb_async_queue.backends.forks import check_process
 from jdobb_async_queue.backends.redis.faults import Remedy, remedy_for, translated
 from jdobb_async_queue.backends.redis.urls import connection_options, shown
 from jdobb_async_queue.errors import BackendUnavailable
@@ -22,7 +27,9 @@ logger = logging.getLogger("jdobb_async_queue")
 
 PATIENCE = 9.0
 """Seconds that a call goes on trying."""
-_TIMEOUT = 5.0
+TIMEOUT = 5.0
+"""Seconds within which a reply must come."""
+_LAST_TRY = 0.5
 _MOST_CONNECTIONS = 16
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.025, 1.0
 RESENT = 3
@@ -32,30 +39,49 @@ RESENT = 3
 class Connection:
     """A pool of connections for calls; subscriptions and blocking calls have their own clients."""
 
-    def __init__(self, url: str, rng: random.Random, *, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, rng: random.Random) -> None:
         self.place = shown(url)
-        self._url, self._rng, self._patience = url, rng, patience
+        self.is_closing = False
+        self._url, self._rng = url, rng
         self._client: redis.asyncio.Redis | None = None
+        self._pid = os.getpid()
+        self._pools: weakref.WeakSet[redis.asyncio.ConnectionPool] = weakref.WeakSet()
 
     async def open(self) -> None:
         """Connect."""
         if self._client is None:
             pool = redis.asyncio.BlockingConnectionPool.from_url(
-                self._url, max_connections=_MOST_CONNECTIONS, timeout=_TIMEOUT, **connection_options(_TIMEOUT)
+                self._url, max_connections=_MOST_CONNECTIONS, timeout=TIMEOUT, **connection_options(TIMEOUT)
             )
+            self._pools.add(pool)
+            self._pid, self.is_closing = os.getpid(), False
             self._client = _raw(redis.asyncio.Redis(connection_pool=pool))
 
     async def close(self) -> None:
         """Let go of all connections. Idempotent."""
         if self._client is not None:
             client, self._client = self._client, None
-            await client.connection_pool.disconnect()
+            await hang_up(client)
+
+    def pools(self) -> list[object]:
+        """Return what holds connections."""
+        return list(self._pools)
+
+    @property
+    def is_forked(self) -> bool:
+        """Tell whether this is a child of the process that connected."""
+        return os.getpid() != self._pid
+
+    def check_process(self) -> None:
+        """Raise ``ForkedProcess`` in a child of the process that connected."""
+        check_process(self._pid)
 
     def new_client(self, timeout: float | None) -> redis.asyncio.Redis:
         """Return a client with one connection of its own, for blocking calls or subscriptions."""
         pool = redis.asyncio.ConnectionPool.from_url(
             self._url, max_connections=1, **connection_options(timeout)
         )
+        self._pools.add(pool)
         return _raw(redis.asyncio.Redis(connection_pool=pool))
 
     async def command(self, *arguments: Argument) -> Any:
@@ -68,19 +94,21 @@ class Connection:
         return await self._patiently(call, script)
 
     async def _patiently(self, call: list[Argument], script: Script | None) -> Any:
-        ends = asyncio.get_running_loop().time() + self._patience
+        self.check_process()
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + PATIENCE
         attempt = 0
         while True:
             client = self._client
             if client is None:
                 raise BackendUnavailable(f"{self.place} is not open")
             try:
-                return await client.execute_command(*call)  # type: ignore[no-untyped-call,unused-ignore]
+                return await self._send(client, call, None if not attempt else ends - loop.time())
             except Exception as error:
+                if self._client is None:
+                    raise BackendUnavailable(f"{self.place} is closed") from error
                 remedy = remedy_for(error)
-                if remedy is Remedy.NONE:
-                    raise translated(error, self.place) from error
-                if asyncio.get_running_loop().time() >= ends:
+                if remedy is Remedy.NONE or loop.time() >= ends:
                     raise translated(error, self.place) from error
             attempt += 1
             if remedy is Remedy.LOAD and script is not None:
@@ -89,8 +117,18 @@ class Connection:
             if remedy is Remedy.RESEND and script is not None:
                 call[3 + int(call[2]) + RESENT] = "1"
             if remedy in {Remedy.RESEND, Remedy.RECONNECT}:
-                await client.connection_pool.disconnect(inuse_connections=False)
+                await hang_up(client, idle_only=True)
             await asyncio.sleep(self._pause(attempt))
+
+    async def _send(self, client: redis.asyncio.Redis, call: list[Argument], within: float | None) -> Any:
+        try:
+            sending = client.execute_command(*call)  # type: ignore[no-untyped-call,unused-ignore]
+            if within is None:
+                return await sending
+            return await asyncio.wait_for(sending, max(within, _LAST_TRY))
+        finally:
+            if self._client is not client:  # closed meanwhile, but for the connection that this call held
+                await hang_up(client)
 
     def _pause(self, attempt: int) -> float:
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt, 10))
@@ -101,6 +139,12 @@ def _raw(client: redis.asyncio.Redis) -> redis.asyncio.Redis:
     """Return the client without its own views of replies: they differ between its versions."""
     client.response_callbacks.clear()
     return client
+
+
+async def hang_up(client: redis.asyncio.Redis, *, idle_only: bool = False) -> None:
+    """Close a client's connections, or those of them that are idle."""
+    with contextlib.suppress(exceptions.RedisError, OSError, asyncio.TimeoutError):
+        await client.connection_pool.disconnect(inuse_connections=not idle_only)
 
 
 async def end(task: asyncio.Task[None]) -> None:

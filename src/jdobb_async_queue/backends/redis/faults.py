@@ -21,6 +21,10 @@ class Remedy(Enum):
 
 
 _DRIVERS = (exceptions.RedisError, OSError, asyncio.TimeoutError)
+_LOST = (
+    exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError,
+    asyncio.TimeoutError,
+)  # fmt: skip
 _AGAIN = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "ERR max number of clients")
 _RECONNECT = ("READONLY", "UNBLOCKED", "MOVED", "ASK")
 _REFUSED = ("NOAUTH", "WRONGPASS", "NOPERM")
@@ -36,7 +40,7 @@ def remedy_for(error: BaseException) -> Remedy:
     for codes, remedy in _REMEDIES:
         if text.startswith(codes):
             return remedy
-    return Remedy.NONE if isinstance(error, exceptions.ResponseError) else Remedy.RESEND
+    return Remedy.RESEND if isinstance(error, _LOST) else Remedy.NONE
 
 
 def translated(error: BaseException, place: str) -> BaseException:
@@ -63,7 +67,7 @@ def _found(error: BaseException, place: str) -> JobQueueError:
         ("NOAUTH", "WRONGPASS", "NOPERM")
     ):
         return BackendError(f"{place} refuses the credentials: {error}")
-    if isinstance(error, exceptions.ResponseError) and not text.startswith(_UNAVAILABLE):
+    if not isinstance(error, _LOST) and not text.startswith(_UNAVAILABLE):
         return BackendError(f"{place}: {text}")
     return _unavailable(text or type(error).__name__, place)
 
@@ -89,6 +93,9 @@ _CUT: dict[type[BaseException], str] = {
     exceptions.BusyLoadingError: "LOADING",
     exceptions.ReadOnlyError: "READONLY",
     exceptions.NoScriptError: "NOSCRIPT",
+    exceptions.TryAgainError: "TRYAGAIN",
+    exceptions.MasterDownError: "MASTERDOWN",
+    exceptions.ClusterDownError: "CLUSTERDOWN",
     exceptions.NoPermissionError: "NOPERM",
     exceptions.AuthenticationError: "NOAUTH",
 }

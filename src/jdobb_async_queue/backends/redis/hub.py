@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
 from redis import exceptions
 
 from jdobb_async_queue.backends.bells import CANCELLED
-from jdobb_async_queue.backends.redis.connection import end
+from jdobb_async_queue.backends.redis.connection import end, hang_up
 
 if TYPE_CHECKING:
     from jdobb_async_queue.backends.bells import Bells
@@ -18,8 +17,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jdobb_async_queue")
 
-_PING_EVERY = 20.0
-_SILENT_FOR = 45.0
+PING_EVERY = 15.0
+"""Seconds of silence after which the server is asked for a sign of life."""
+ANSWER_WITHIN = 10.0
+"""Seconds within which it must give one."""
 _LINGER = 2.0
 _CONNECT_WITHIN = 5.0
 _CHUNK = 500
@@ -47,7 +48,7 @@ class Hub:
         self._watched[channel] = self._watched.get(channel, 0) + 1
         if self._watched[channel] == 1:
             self._changes.set()
-        if self._task is None:
+        if self._task is None and not self._connection.is_closing:
             self._task = asyncio.ensure_future(self._run())
 
     def unwatch(self, topic: str) -> None:
@@ -78,8 +79,10 @@ class Hub:
                 await self._follow()
             except (exceptions.RedisError, OSError, asyncio.TimeoutError) as error:
                 logger.debug("the subscriptions are lost, connecting again: %s", error)
+            except Exception:
+                logger.exception("the subscriptions broke off, connecting again")
+            pause = _FIRST_PAUSE if self._subscribed else min(_LONGEST_PAUSE, 2 * pause)
             await asyncio.sleep(pause)
-            pause = min(_LONGEST_PAUSE, 2 * pause)
 
     async def _follow(self) -> None:
         """Subscribe and listen until the connection breaks."""
@@ -97,10 +100,9 @@ class Hub:
             finally:
                 for task in (listening, changing):
                     task.cancel()
-                await asyncio.wait([listening, changing])
+                await asyncio.gather(listening, changing, return_exceptions=True)
         finally:
-            with contextlib.suppress(exceptions.RedisError, OSError):
-                await client.connection_pool.disconnect()
+            await hang_up(client)
             self._bells.ring_all()
 
     async def _follow_changes(self, pubsub: Any) -> None:
@@ -119,19 +121,17 @@ class Hub:
                 await self._changes.wait()
 
     async def _listen(self, pubsub: Any) -> None:
-        loop = asyncio.get_running_loop()
-        heard = loop.time()
-        pinged = heard
+        is_asked = False
         while True:
-            message = await pubsub.get_message(ignore_subscribe_messages=False, timeout=_PING_EVERY)
-            now = loop.time()
+            patience = ANSWER_WITHIN if is_asked else PING_EVERY
+            message = await pubsub.get_message(ignore_subscribe_messages=False, timeout=patience)
             if message is not None:
-                heard = now
+                is_asked = False
                 self._ring(message)
-            elif now - heard > _SILENT_FOR:
+            elif is_asked:
                 raise exceptions.ConnectionError("nothing was heard for too long")
-            elif now - pinged >= _PING_EVERY:
-                pinged = now
+            else:
+                is_asked = True
                 await pubsub.ping()
 
     def _ring(self, message: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from jdobb_async_queue.backends.redis.faults import refused
 from jdobb_async_queue.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from jdobb_async_queue.backends.redis.scripts import Argument, Operation
 
@@ -77,21 +77,34 @@ class Lane:
     def _add(self, item: _Waiting) -> None:
         self._waiting.append(item)
         if self._task is None:
-            self._task = asyncio.ensure_future(self._work())
+            self._start()
 
-    async def close(self) -> None:
-        """Finish what was called, and refuse what comes later."""
+    def _start(self) -> None:
+        self._task = asyncio.ensure_future(self._work())
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Go on if something came at the last moment; the task may also have been cancelled unbegun."""
+        self._task = None
+        if task.cancelled():
+            self._refuse_waiting(_for_callers(asyncio.CancelledError(), self._place))
+        if self._waiting:
+            self._start()
+
+    async def close(self, within: float) -> None:
+        """Finish what was called, in so many seconds or not at all, and refuse what comes later."""
         self._closed = True
         self._room.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=within)
         while self._task is not None:
-            await asyncio.wait([self._task])
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=0.1)
+            await asyncio.sleep(0)  # one that has ended is forgotten at the loop's next turn
 
     async def _work(self) -> None:
-        try:
-            while self._waiting:
-                await self._flush()
-        finally:
-            self._task = None
+        while self._waiting:
+            await self._flush()
 
     async def _flush(self) -> None:
         batch = self._next()
@@ -103,12 +116,18 @@ class Lane:
         try:
             answers = await self._send(self._name, arguments)
         except BaseException as error:  # noqa: BLE001 - it is every caller's
-            for item in batch:
-                if not item.future.done():
-                    item.future.set_exception(_for_callers(error, self._place))
+            failure = _for_callers(error, self._place)
+            _refuse(batch, failure)
+            if isinstance(failure, BackendUnavailable):  # those behind have waited for the same server
+                self._refuse_waiting(failure)
             return
         for item, answer in zip(batch, answers, strict=True):
             self._answer(item, answer)
+
+    def _refuse_waiting(self, failure: BaseException) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        _refuse(waiting, failure)
+        self._room.set()
 
     def _next(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -136,6 +155,12 @@ class Lane:
             item.future.set_exception(refused(said[1].decode(), self._place))
         else:
             item.future.set_result(answer)
+
+
+def _refuse(items: Iterable[_Waiting], failure: BaseException) -> None:
+    for item in items:
+        if not item.future.done():
+            item.future.set_exception(failure)
 
 
 def _for_callers(error: BaseException, place: str) -> BaseException:

@@ -27,7 +27,7 @@ _PARTS = {
     "store": (*_SHARED, "store", "run"),
     "work": (
         *_SHARED, "updates", "moves", "complete", "fail", "release", "cancel", "retry", "report", "sweep",
-        "ready", "claim", "heartbeat", "workers", "delete", "run",
+        "ready", "claim", "heartbeat", "workers", "delete", "full", "run",
     ),
     "read": (*_SHARED, "ready", "workers", "read", "run"),
 }  # fmt: skip

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from redis import exceptions
 
 from jdobb_async_queue.backends.bells import ANY_TYPE
-from jdobb_async_queue.backends.redis.connection import end
+from jdobb_async_queue.backends.redis.connection import end, hang_up
+from jdobb_async_queue.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jdobb_async_queue")
 
-BLOCK = 15
+BLOCK = 15.0
 """Seconds of one blocking call."""
-_GRACE = 2.0
+GRACE = 2.0
+"""Seconds more within which its answer must come."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _TYPE = "type:"
 
@@ -48,7 +49,7 @@ class Waker:
         if self._watched[key] == 1:
             self._changed.set()
         self._wanted.set()
-        if self._task is None:
+        if self._task is None and not self._connection.is_closing:
             self._task = asyncio.ensure_future(self._run())
 
     def unwatch(self, topic: str) -> None:
@@ -76,17 +77,18 @@ class Waker:
     async def _run(self) -> None:
         pause = _FIRST_PAUSE
         while True:
-            client = self._connection.new_client(BLOCK + _GRACE)
+            client = self._connection.new_client(BLOCK + GRACE)
             try:
                 while True:
                     await self._wanted.wait()
                     await self._wait_once(client)
                     pause = _FIRST_PAUSE
-            except (exceptions.RedisError, OSError, asyncio.TimeoutError) as error:
+            except (BackendUnavailable, exceptions.RedisError, OSError, asyncio.TimeoutError) as error:
                 logger.debug("the blocking connection is lost, connecting again: %s", error)
+            except Exception:
+                logger.exception("the blocking connection broke off, connecting again")
             finally:
-                with contextlib.suppress(exceptions.RedisError, OSError):
-                    await client.connection_pool.disconnect()
+                await hang_up(client)
             self._ring_all()
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, 2 * pause)
@@ -99,9 +101,7 @@ class Waker:
         popping = asyncio.ensure_future(pop)
         changed = asyncio.ensure_future(self._changed.wait())
         try:
-            await asyncio.wait(
-                [popping, changed], timeout=BLOCK + _GRACE, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait([popping, changed], timeout=BLOCK + GRACE, return_when=asyncio.FIRST_COMPLETED)
         finally:
             changed.cancel()
             if not popping.done():

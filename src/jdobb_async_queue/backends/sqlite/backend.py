@@ -13,17 +13,12 @@ import aiosqlite
 
 from jdobb_async_queue.backends.base import DEFAULT_NAMESPACE, UPDATES_KEPT, ClaimRequest, QueueBackend
 from jdobb_async_queue.backends.bells import Bell, Bells
+from jdobb_async_queue.backends.forks import check_process, guard_fork
 from jdobb_async_queue.backends.sqlite import claiming, moving, reading, registry, storing
 from jdobb_async_queue.backends.sqlite.batcher import MAX_BATCH, Batcher
 from jdobb_async_queue.backends.sqlite.connection import Connection, Place, Reader, Writer
 from jdobb_async_queue.backends.sqlite.faults import translated
-from jdobb_async_queue.backends.sqlite.guards import (
-    check_library,
-    check_process,
-    guard_fork,
-    mounts,
-    refuse_network_filesystem,
-)
+from jdobb_async_queue.backends.sqlite.guards import check_library, mounts, refuse_network_filesystem
 from jdobb_async_queue.backends.sqlite.tail import Tail
 from jdobb_async_queue.backends.sqlite.urls import database_path
 from jdobb_async_queue.backends.sqlite.wake import WakeFile

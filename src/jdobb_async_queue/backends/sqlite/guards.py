@@ -1,14 +1,12 @@
-"""What SQLite cannot stand, noticed in time: old libraries, network folders, replaced files, forks."""
+"""What SQLite cannot stand, noticed in time: old libraries, network folders, replaced files."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import weakref
 from pathlib import Path
-from typing import Protocol
 
-from jdobb_async_queue.errors import BackendError, ForkedProcess, StorageLost
+from jdobb_async_queue.errors import BackendError, StorageLost
 
 OLDEST_SQLITE = (3, 24, 0)
 _NETWORK = {
@@ -81,37 +79,3 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-class Forkable(Protocol):
-    """What has connections that a forked child must neither use nor close."""
-
-    def connections(self) -> list[object]:
-        """Return the connections."""
-
-
-_open: weakref.WeakSet[Forkable] = weakref.WeakSet()
-_parked: list[object] = []
-
-
-def guard_fork(owner: Forkable) -> None:
-    """Keep the connections of ``owner`` from being closed by a forked child, which would harm its parent."""
-    _open.add(owner)
-
-
-def check_process(owner_pid: int) -> None:
-    """Raise ``ForkedProcess`` in a child of the process that opened the database."""
-    if os.getpid() != owner_pid:
-        raise ForkedProcess(
-            "this queue was opened before the process forked; open a new one in the child "
-            "(or start processes with multiprocessing's spawn method)"
-        )
-
-
-def _park() -> None:
-    for owner in list(_open):
-        _parked.extend(owner.connections())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_park)

@@ -78,8 +78,7 @@ local function index_key(status, job_type)
   return PREFIX .. 'x:' .. status .. ':' .. job_type
 end
 
--- Take a job out of the index of its status. It is the first write of every move: Redis lets ZREM, and all
--- that follows in the same call, pass when its memory is full, so that the queue can drain.
+-- Take a job out of the index of its status.
 local function unindex(job)
   call('ZREM', index_key(job.s, job.t), member(job))
   if job.s == 'a' and job.k then

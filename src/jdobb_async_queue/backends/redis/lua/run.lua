@@ -7,7 +7,8 @@
 --        then for each operation its name, the number of its arguments, and these.
 -- RETURN now; one answer for each operation; then job types with their settings' versions, flat.
 --
--- An answer {'!', text} is an error that nobody foresaw; the operation may be half done.
+-- An answer {'!', text} is an error that nobody foresaw; the operation may be half done. Only a replica, which
+-- takes no write at all, refuses the whole call.
 
 local answers = {}
 local at = 6
@@ -17,7 +18,10 @@ while ARGV[at] do
   current = #answers + 1
   local done, answer = pcall(operation, at + 2, count)
   if not done then
-    answer = {'!', type(answer) == 'table' and answer.err or tostring(answer)}
+    local what = type(answer) == 'table' and answer.err or tostring(answer)
+    what = what:gsub('^@[^ ]+: %d+: %-?', '') -- Redis 6.2 begins with the place
+    if what:find('^READONLY') then return {err = what} end
+    answer = {'!', what}
   end
   answers[current] = answer
   at = at + 2 + count
