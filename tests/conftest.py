@@ -16,6 +16,11 @@ settings.register_profile("same", deadline=None, database=None, derandomize=True
 settings.register_profile("explore", deadline=None, database=None, max_examples=3000)
 settings.load_profile("same")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--jobs", type=int, help="how many jobs tests/e2e puts through several processes")
+
+
 MakeQueue = Callable[..., JobQueue]
 
 

@@ -33,3 +33,14 @@ async def hold(ctx: JobContext) -> dict[str, int]:
     if ctx.attempt == 1:
         await asyncio.Event().wait()
     return {"attempt": ctx.attempt, "pid": os.getpid()}
+
+
+@router.handler("cancellable")
+async def cancellable(ctx: JobContext) -> None:
+    """Note the start, and the cancellation that it waits for."""
+    _note(f"{ctx.id} {os.getpid()}")
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        _note(f"{ctx.id} cancelled")
+        raise

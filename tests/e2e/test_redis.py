@@ -1,0 +1,174 @@
+"""Replicas of the service on one Redis server, and what happens to them when it is killed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jdobb_async_queue import JobQueue
+from tests.support.fleet import Fleet, eventually, fleet, post, watch_over_breaks
+from tests.support.redis_server import RedisServer
+from tests.support.serving import code_of, serving
+from tests.support.streams import events, read_all
+
+SYNCED = {"always": "full", "everysec": "normal"}
+POSTPONED = 3.0
+"""Seconds for which a server that syncs once a second may keep back what it has acknowledged, at most."""
+
+
+@contextmanager
+def new_server(folder: Path, *options: str) -> Iterator[RedisServer]:
+    folder.mkdir()
+    server = RedisServer(folder, *options).start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with new_server(tmp_path / "redis") as started:
+        yield started
+
+
+@pytest.fixture
+def processes(tmp_path: Path, server: RedisServer) -> Iterator[Fleet]:
+    with fleet(tmp_path, server.url) as started:
+        yield started
+
+
+async def test_a_stream_of_one_replica_goes_on_at_the_other_without_loss_or_repeat(
+    server: RedisServer, processes: Fleet
+):
+    one, two = processes.api(), processes.api()
+    job_id = post(one, "by-hand")
+    async with JobQueue.from_url(server.url) as queue:
+        async with (
+            httpx.AsyncClient(base_url=two.base_url, timeout=30) as client,
+            client.stream("GET", f"/jobs/{job_id}/events") as answer,
+        ):
+            stream = (event async for event in events(answer) if event.name == "message" and event.data)
+            assert (await anext(stream)).data["status"] == "pending"
+            await queue.update(job_id, 0.25, "seen at two")
+            last = await anext(stream)
+            assert last.data["message"] == "seen at two"
+        for step in range(5):
+            await queue.update(job_id, 0.5 + step / 10, f"step {step}")
+        await queue.complete(job_id, {"by": "hand"})
+        async with httpx.AsyncClient(base_url=one.base_url, timeout=30) as client:
+            rest = await read_all(client, f"/jobs/{job_id}/events", last_event_id=last.id or "")
+    messages = [event.data["message"] for event in rest if event.name == "message"]
+    assert messages[:5] == [f"step {step}" for step in range(5)]
+    assert [event.data["status"] for event in rest[-2:-1]] == ["complete"]
+    assert rest[-1].name == "end"
+    seqs = [event.seq for event in rest if event.name == "message"]
+    assert seqs == sorted(set(seqs))
+    assert seqs[0] > last.seq
+
+
+def test_a_running_job_is_cancelled_at_the_other_replica(processes: Fleet):
+    one, two, _ = processes.api(), processes.api(), processes.worker()
+    job_id = post(one, "cancellable")
+    eventually(lambda: len(processes.notes()) == 1, within=20)
+    cancelled = two.post(f"/jobs/{job_id}/cancel", json={"reason": "no longer wanted"})
+    assert cancelled.json()["status"] == "cancelled"
+    contract, machine = 1.0, 0.5
+    eventually(lambda: (job_id, "cancelled") in processes.notes(), within=contract + machine)
+    shown = one.get(f"/jobs/{job_id}").json()
+    assert (shown["status"], shown["error"]) == ("cancelled", "no longer wanted")
+
+
+@pytest.mark.parametrize("appendfsync", SYNCED)
+def test_a_killed_server_comes_back_with_what_was_acknowledged(tmp_path: Path, appendfsync: str):
+    options = ("--appendonly", "yes", "--appendfsync", appendfsync)
+    with new_server(tmp_path / "redis", *options) as server, fleet(tmp_path, server.url) as processes:
+        clients = [processes.api(), processes.api()]
+        for _ in range(2):
+            processes.worker()
+        watched = post(clients[0], delay=8)
+        seen: list[dict] = []
+        watcher = threading.Thread(target=watch_over_breaks, args=(clients, watched, seen))
+        watcher.start()
+
+        acknowledged, refused = post_until_refused(
+            clients, server, after=1 + POSTPONED * (appendfsync != "always")
+        )
+        kept_back = 0.0 if appendfsync == "always" else POSTPONED
+        safe = [job_id for job_id, before_the_kill in acknowledged if before_the_kill >= kept_back]
+        for answer in refused:
+            assert (answer.status_code, code_of(answer)) == (503, "backend-unavailable")
+            assert int(answer.headers["retry-after"]) >= 1
+            assert "127.0.0.1" not in answer.text
+        for client in clients:
+            ready = client.get("/readyz")
+            assert (ready.status_code, code_of(ready)) == (503, "backend-unavailable")
+            away = {"name": "redis", "reachable": False, "durability": SYNCED[appendfsync]}
+            assert ready.json()["backend"] == away
+            assert client.get("/livez").status_code == 200
+        server.start()
+        for client in clients:
+            eventually(lambda client=client: client.get("/readyz").status_code == 200, within=20)
+            assert client.get("/readyz").json()["backend"]["durability"] == SYNCED[appendfsync]
+        later = [post(clients[n % 2]) for n in range(50)]
+        with ThreadPoolExecutor(8) as readers:
+            paths = [f"/jobs/{job_id}?wait=20" for job_id in safe + later]
+            finished = [answer.json() for answer in readers.map(clients[1].get, paths)]
+        watcher.join(30)
+
+    assert len(safe) > 20
+    assert {job.get("status", job.get("code")) for job in finished} == {"complete"}
+    assert not watcher.is_alive()
+    statuses = [update["status"] for update in seen]
+    assert (statuses[0], statuses[-1]) == ("pending", "complete")  # a claim of the outage may be given back
+    assert statuses.count("complete") == 1
+    assert [update["seq"] for update in seen] == sorted({update["seq"] for update in seen})
+
+
+def post_until_refused(
+    clients: list[httpx.Client], server: RedisServer, after: float
+) -> tuple[list[tuple[str, float]], list[httpx.Response]]:
+    """Kill the server amid posting.
+
+    Return the ids that were acknowledged, with how long before the kill each was, and the refusals.
+    """
+    acknowledged: list[tuple[str, float]] = []
+
+    def post_on(client: httpx.Client) -> httpx.Response:
+        while True:
+            answer = client.post("/jobs", json={"job_type": "count"})
+            if answer.status_code != httpx.codes.CREATED:
+                return answer
+            acknowledged.append((answer.json()["id"], time.monotonic()))
+
+    with ThreadPoolExecutor(4) as posters:
+        posting = [posters.submit(post_on, client) for client in clients * 2]
+        begun = time.monotonic()
+        eventually(lambda: bool(acknowledged) and time.monotonic() > begun + after, within=after + 20)
+        server.kill()
+        killed_at = time.monotonic()
+        refused = [post_of_one.result(30) for post_of_one in posting]
+    return [(job_id, killed_at - at) for job_id, at in acknowledged], refused
+
+
+@pytest.mark.parametrize(
+    ("options", "durability"),
+    [
+        ([], "none"),
+        (["--appendonly", "yes", "--appendfsync", "no"], "normal"),
+        (["--appendonly", "yes", "--appendfsync", "everysec"], "normal"),
+        (["--appendonly", "yes", "--appendfsync", "always"], "full"),
+    ],
+)
+async def test_readiness_names_what_the_server_keeps(tmp_path: Path, options: list[str], durability: str):
+    with new_server(tmp_path / "redis", *options) as server:
+        async with serving(backend_url=server.url) as service:
+            backend = (await service.client.get("/readyz")).json()["backend"]
+    assert backend == {"name": "redis", "reachable": True, "durability": durability}

@@ -1,0 +1,104 @@
+"""Several real processes on one store, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from httpx_sse import connect_sse
+
+from tests.support.processes import jdobb, service
+
+HANDLERS = "tests.support.counting_handlers:router"
+LEASE = 2.0
+
+
+@dataclass
+class Fleet:
+    """Processes on the store that ``url`` names; their logs, and the handlers' notes, are in the folder."""
+
+    folder: Path
+    url: str
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _names: Iterator[int] = field(default_factory=lambda: iter(range(1000)))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "JDOBB_BACKEND_URL": self.url,
+            "JDOBB_LEASE": f"{LEASE:g}",
+            "STARTS_FILE": str(self.folder / "starts"),
+        }
+
+    def api(self) -> httpx.Client:
+        """Start a process that only answers requests, and return a client of it."""
+        log = self.folder / f"api-{next(self._names)}.log"
+        return self._stack.enter_context(service("--no-workers", log=log, **self.environment))
+
+    def worker(self):
+        """Start a process that runs jobs, and return it when it does."""
+        log = self.folder / f"worker-{next(self._names)}.log"
+        process = self._stack.enter_context(jdobb("worker", HANDLERS, log=log, **self.environment))
+        eventually(lambda: " runs " in log.read_text(), within=20)
+        return process
+
+    def notes(self) -> list[tuple[str, str]]:
+        """Return what the handlers noted, in order: the job's id, and the process or what happened."""
+        path = self.folder / "starts"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(line.split()[0], line.split()[1]) for line in lines]
+
+
+@contextmanager
+def fleet(folder: Path, url: str) -> Iterator[Fleet]:
+    """End all processes when the block is left."""
+    made = Fleet(folder, url)
+    with made._stack:
+        yield made
+
+
+def eventually(condition: Callable[[], bool], within: float) -> None:
+    ends = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < ends, "the condition did not come true"
+        time.sleep(0.02)
+
+
+def post(client: httpx.Client, job_type: str = "count", **fields) -> str:
+    """Post a job and return its id."""
+    answer = client.post("/jobs", json={"job_type": job_type, **fields})
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    return str(answer.json()["id"])
+
+
+def watch(client: httpx.Client, job_id: str, into: dict[str, list[dict]]) -> None:
+    """Watch a job to the end of the stream."""
+    with connect_sse(client, "GET", f"/jobs/{job_id}/events") as source:
+        for event in source.iter_sse():
+            if event.event == "message" and event.data:
+                into.setdefault(job_id, []).append(json.loads(event.data))
+
+
+def watch_over_breaks(clients: list[httpx.Client], job_id: str, into: list[dict]) -> None:
+    """Watch a job as a browser does: after each break at the next client, with the last id."""
+    headers: Mapping[str, str] = {}
+    for turn in range(1000):
+        client = clients[turn % len(clients)]
+        try:
+            with connect_sse(client, "GET", f"/jobs/{job_id}/events", headers=headers) as source:
+                if source.response.status_code != httpx.codes.OK:
+                    continue
+                for event in source.iter_sse():
+                    if event.event == "end":
+                        return
+                    if event.id:
+                        headers = {"Last-Event-ID": event.id}
+                    if event.event == "message" and event.data:
+                        into.append(json.loads(event.data))
+        except httpx.TransportError:
+            continue
