@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Jdobb
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 HANDLERS = Path(__file__).with_name("handlers.py")
 

@@ -11,7 +11,7 @@ import pytest
 from jdobb_service.keys import new_key
 from tests.cli.command import Done, Jdobb
 from tests.cli.test_enqueue import DELAYED
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 
 def is_one_line(done: Done) -> bool:

@@ -9,7 +9,7 @@ import httpx
 
 from tests.cli.command import Jdobb
 from tests.cli.test_enqueue import DELAYED
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 
 def get(port: str, path: str) -> httpx.Response:

@@ -9,7 +9,8 @@ import pytest
 
 from jdobb_service.keys import digest, parse_keys
 from tests.cli.command import Jdobb
-from tests.support.processes import ROOT, free_port
+from tests.support.ports import free_port
+from tests.support.processes import ROOT
 
 FINDING = {"name", "verdict", "detail"}
 

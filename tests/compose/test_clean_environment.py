@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from tests.compose.compose import command_in_container, environment_in_container, service
-from tests.support.processes import ROOT, end, free_port, running, wait_until_ready
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, end, running, wait_until_ready
 from tests.support.redis_server import RedisServer
 
 BIN = Path(sys.executable).parent

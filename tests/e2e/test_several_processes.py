@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from tests.support.fleet import HANDLERS, LEASE, Fleet, eventually, fleet, post, watch
-from tests.support.processes import free_port, jdobb, wait_until_ready
+from tests.support.ports import free_port
+from tests.support.processes import jdobb, wait_until_ready
 from tests.support.redis_server import RedisServer
 
 WATCHED = 20

