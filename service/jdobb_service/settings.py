@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     backend_url: str = Field(
         default="sqlite:///jdobb.db",
         repr=False,  # it may hold a password
-        description="Where jobs are stored: `sqlite:///relative.db`, `sqlite:////absolute.db` or `memory://`.",
+        description="Where jobs are stored: `sqlite:///relative.db`, `sqlite:////absolute.db`, "
+        "`redis://host:6379/0` or `memory://`.",
     )
     namespace: str = Field(
         default="default",

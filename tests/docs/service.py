@@ -49,11 +49,15 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Service]:
-    """Run the service in an empty folder until the block ends, and require that it ends well."""
+def serving(folder: Path, **variables: str) -> Iterator[Service]:
+    """Run the service in an empty folder until the block ends, and require that it ends well.
+
+    Of the ``JDOBB_`` variables it is given these only.
+    """
     shutil.copytree(ROOT / "examples", folder / "examples")
     folder.joinpath(".curlrc").write_text("silent\nshow-error\nfail-with-body\nmax-time 30\n")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JDOBB_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("JDOBB_")}
+    environment = inherited | variables
     command = [BIN / "jdobb", "serve", "examples.handlers:router", "--port", "0", "--shutdown-grace", "5"]
     with (
         folder.joinpath("log").open("w") as log,

@@ -15,6 +15,8 @@ from jdobb_async_queue import JobQueue
 from jdobb_async_queue.testing import MemoryBackend, run_job
 from tests.docs.blocks import blocks_of, run_block
 from tests.docs.programs import interrupt, output_of, running
+from tests.support.jobs import get_job
+from tests.support.redis_server import database_url
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +35,7 @@ async def test_the_first_programs_print_what_the_page_says():
 
 
 async def test_a_backup_made_while_the_queue_is_in_use_can_be_opened():
-    queue, weaker, line = blocks_of("docs/backends.md", "python", "sh")
+    queue, weaker, line, *_ = blocks_of("docs/backends.md", "python", "sh")
     names = await run_block(queue.text, {})
     await run_block(weaker.text, names)
     async with JobQueue.from_url("sqlite:///jobs.db") as in_use:
@@ -45,6 +47,16 @@ async def test_a_backup_made_while_the_queue_is_in_use_can_be_opened():
         job = await copy.get(names["job_id"])
         assert job is not None
         assert job.status == "pending"
+
+
+async def test_the_queue_on_redis_of_the_page_about_backends_takes_a_job():
+    *_, block = blocks_of("docs/backends.md", "python")
+    url = database_url(Path.cwd())
+    text = block.text.replace("redis://localhost:6379/0", url)
+    assert text != block.text
+    names = await run_block(text, {})
+    async with JobQueue.from_url(url, namespace="app") as queue:
+        assert (await get_job(queue, names["job_id"])).job_type == "report"
 
 
 @pytest.fixture

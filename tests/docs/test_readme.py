@@ -19,18 +19,30 @@ from jdobb_service.settings import PREFIX, Settings
 from tests.docs.blocks import ROOT, blocks_of, calls_in, run_block, table
 from tests.docs.programs import output_of
 from tests.docs.service import Service, serving
+from tests.support.redis_server import RedisServer
 
 PAGE = "README.md"
+ON_REDIS = "JDOBB_BACKEND_URL=redis://localhost:6379/0 ./scripts/serve\n"
 NOT_RUN = {
+    ON_REDIS: "the service that the test starts with this variable stands for it",
     "./scripts/serve\n": "the service that the test starts stands for it",
     "pip install '.[sqlite]'\n": "the environment of the tests has it",
 }
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("readme")) as service:
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Return the service as the page starts it: with nothing set, or with its one setting for Redis."""
+    folder = tmp_path_factory.mktemp("readme")
+    if request.param == "sqlite":
+        with serving(folder) as service:
+            yield service
+        return
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    variable, value = ON_REDIS.split(maxsplit=1)[0].split("=")
+    with serving(folder, **{variable: value.replace(":6379/", f":{server.port}/")}) as service:
         yield service
+    server.stop()
 
 
 def test_the_shell_lines_work_in_their_order(service: Service):
@@ -46,6 +58,12 @@ def test_the_shell_lines_work_in_their_order(service: Service):
     assert '"status":"cancelled"' in calls
     assert calls.endswith("}")
     assert "complete" in command
+
+
+def test_the_store_is_the_one_that_was_set(service: Service, request: pytest.FixtureRequest):
+    backend = httpx.get(f"{service.url}/readyz").json()["backend"]
+    assert backend["name"] == request.node.callspec.params["service"]
+    assert service.folder.joinpath("jdobb.db").exists() is (backend["name"] == "sqlite")
 
 
 def test_all_jobs_of_the_examples_complete(service: Service):
