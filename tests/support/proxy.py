@@ -19,6 +19,8 @@ class Proxy:
                          the connections are cut
     ``cut_reply(n)``     of the next such reply only the first n bytes arrive, then the connection is cut
     ``fall_silent()``    connections stay, new ones are accepted, and nothing passes any more
+    ``strand()``         connections that are open now stay, and nothing passes through them ever again; new
+                         ones are served: the peer of the old ones has gone without a word
     ``cut()``            all connections are cut
     """
 
@@ -77,6 +79,11 @@ class Proxy:
         """Let everything pass that connections still hold, and all that is new."""
         self._passes.set()
 
+    def strand(self) -> None:
+        """Serve the connections that are open now no more."""
+        for link in self._links:
+            link.is_stranded = True
+
     def cut(self) -> None:
         """Cut all connections."""
         for link in list(self._links):
@@ -116,6 +123,7 @@ class _Link:
 
     def __init__(self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._proxy, self._reader, self._writers = proxy, reader, [writer]
+        self.is_stranded = False
         self._doomed = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -150,7 +158,8 @@ class _Link:
             while data := await reader.read(262_144):
                 await self._proxy.passes()
                 self._doomed = self._doomed or self._proxy.is_doomed(data)
-                writer.write(data)
+                if not self.is_stranded:
+                    writer.write(data)
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -165,4 +174,5 @@ class _Link:
                 if self._proxy.delay:
                     await asyncio.sleep(self._proxy.delay)
                 await self._proxy.passes()
-                writer.write(data)
+                if not self.is_stranded:
+                    writer.write(data)
