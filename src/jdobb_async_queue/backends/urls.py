@@ -99,7 +99,11 @@ def _missing(module: str, extra: str) -> ModuleNotFoundError:
 
 
 def _shown(url: str) -> str:
-    """Return the URL without its credentials."""
-    before, at, host = url.rpartition("@")
-    scheme, separator, _ = before.partition("://")
-    return f"{scheme}://***@{host}" if separator else f"***{at}{host}" if at else url
+    """Return the URL without its credentials and options."""
+    scheme, separator, rest = url.partition("://")
+    rest, _, options = rest.partition("?")
+    if "@" in options or rest.startswith(":"):
+        return f"{scheme}{separator}***"
+    credentials, at, host = (rest if separator else scheme).rpartition("@")
+    hidden = "***" if credentials else ""
+    return f"{scheme}{separator}{hidden}{at}{host}" if separator else f"{hidden}{at}{host}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from jdobb_async_queue.errors import BackendError, BackendUnavailable, SchemaTooNew
@@ -23,32 +24,40 @@ async def check_server(connection: Connection, prefix: str) -> Durability:
     Raises ``BackendError`` when the server will not do.
     """
     info = _parsed(await connection.command("INFO"))
-    place = connection.place
+    check_info(info, connection.place)
+    await _claim_namespace(connection, prefix)
+    return await _durability(connection, info)
+
+
+def check_info(info: dict[str, str], place: str) -> None:
+    """Raise ``BackendError`` when a server that says this of itself will not do."""
     version = info.get("redis_version", "0.0")
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+    if _numbers(version) < OLDEST:
         raise BackendError(f"{place} is Redis {version}; 6.2 or later is needed")
+    if info.get("cluster_enabled") == "1" or info.get("redis_mode") in {"cluster", "sentinel"}:
+        kind = "Sentinel" if info.get("redis_mode") == "sentinel" else "Cluster"
+        raise BackendError(f"{place} is a Redis {kind}; that comes with the scale-out release")
     if info.get("role") != "master":
-        raise BackendError(f"{place} is a replica ({info.get('role')}); jobs must go to its primary")
-    if info.get("cluster_enabled") == "1":
-        raise BackendError(f"{place} is a Redis Cluster; that comes with the scale-out release")
+        raise BackendError(f"{place} is a replica; jobs must go to its primary")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise BackendError(
             f"{place} evicts keys when its memory is full (maxmemory-policy {policy}), and jobs with them: "
             "set maxmemory-policy to noeviction"
         )
-    await _claim_namespace(connection, prefix)
-    return await _durability(connection, info)
 
 
 async def _claim_namespace(connection: Connection, prefix: str) -> None:
-    await connection.command("SET", prefix + "seq", 0, "NX")
-    await connection.command("SET", prefix + "schema", SCHEMA, "NX")
-    schema = int(await connection.command("GET", prefix + "schema"))
-    if schema > SCHEMA:
+    schema, sequence = await connection.command("MGET", prefix + "schema", prefix + "seq")
+    if schema is None:
+        await connection.command("SET", prefix + "schema", SCHEMA, "NX")
+        schema = await connection.command("GET", prefix + "schema")
+    if int(schema) > SCHEMA:
         raise SchemaTooNew(
-            f"{connection.place}: the namespace was written by a newer release (layout {schema})"
+            f"{connection.place}: the namespace was written by a newer release (layout {int(schema)})"
         )
+    if sequence is None:
+        await connection.command("SET", prefix + "seq", 0, "NX")
 
 
 async def _durability(connection: Connection, info: dict[str, str]) -> Durability:
@@ -70,6 +79,10 @@ async def _config(connection: Connection, name: str) -> str | None:
     except BackendError:
         return None
     return found[1].decode() if found else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def _parsed(info: bytes) -> dict[str, str]:
