@@ -42,7 +42,7 @@ async def test_a_server_that_evicts_keys_is_refused(open_queue, server, policy):
 
 
 async def test_a_server_in_cluster_mode_is_refused(open_queue, tmp_path):
-    server = RedisServer(tmp_path, "--cluster-enabled", "yes").start()
+    server = RedisServer(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port())).start()
     try:
         assert "Redis Cluster; that comes with the scale-out release" in await refusal(open_queue(server.url))
     finally:

@@ -50,18 +50,14 @@ class Connection:
     async def open(self) -> None:
         """Connect."""
         if self._client is None:
-            pool = redis.asyncio.BlockingConnectionPool.from_url(
-                self._url, max_connections=_MOST_CONNECTIONS, timeout=TIMEOUT, **connection_options(TIMEOUT)
-            )
-            self._pools.add(pool)
             self._pid, self.is_closing = os.getpid(), False
-            self._client = _raw(redis.asyncio.Redis(connection_pool=pool))
+            self._client = self._new_client()
 
     async def close(self) -> None:
         """Let go of all connections. Idempotent."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await hang_up(client)
+        pools, self._client = list(self._pools), None
+        for pool in pools:
+            await _disconnect(pool)
 
     def pools(self) -> list[object]:
         """Return what holds connections."""
@@ -108,6 +104,8 @@ class Connection:
                 if self._client is None:
                     raise BackendUnavailable(f"{self.place} is closed") from error
                 remedy = remedy_for(error)
+                if self._client is not client and isinstance(error, AttributeError):
+                    remedy = Remedy.RESEND  # the driver's answer when its connection is closed under a call
                 if remedy is Remedy.NONE or loop.time() >= ends:
                     raise translated(error, self.place) from error
             attempt += 1
@@ -117,7 +115,7 @@ class Connection:
             if remedy is Remedy.RESEND and script is not None:
                 call[3 + int(call[2]) + RESENT] = "1"
             if remedy in {Remedy.RESEND, Remedy.RECONNECT}:
-                await hang_up(client, idle_only=True)
+                await self._leave(client)
             await asyncio.sleep(self._pause(attempt))
 
     async def _send(self, client: redis.asyncio.Redis, call: list[Argument], within: float | None) -> Any:
@@ -127,8 +125,21 @@ class Connection:
                 return await sending
             return await asyncio.wait_for(sending, max(within, _LAST_TRY))
         finally:
-            if self._client is not client:  # closed meanwhile, but for the connection that this call held
-                await hang_up(client)
+            if self._client is not client:  # left or closed, but for the connection that this call held
+                await _disconnect(client.connection_pool, idle_only=self._client is not None)
+
+    def _new_client(self) -> redis.asyncio.Redis:
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            self._url, max_connections=_MOST_CONNECTIONS, timeout=TIMEOUT, **connection_options(TIMEOUT)
+        )
+        self._pools.add(pool)
+        return _raw(redis.asyncio.Redis(connection_pool=pool))
+
+    async def _leave(self, client: redis.asyncio.Redis) -> None:
+        """Connect anew from now on; nobody may take a connection from a pool that is being disconnected."""
+        if self._client is client:
+            self._client = self._new_client()
+        await _disconnect(client.connection_pool, idle_only=True)
 
     def _pause(self, attempt: int) -> float:
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt, 10))
@@ -141,10 +152,14 @@ def _raw(client: redis.asyncio.Redis) -> redis.asyncio.Redis:
     return client
 
 
-async def hang_up(client: redis.asyncio.Redis, *, idle_only: bool = False) -> None:
-    """Close a client's connections, or those of them that are idle."""
+async def hang_up(client: redis.asyncio.Redis) -> None:
+    """Close a client's connections."""
+    await _disconnect(client.connection_pool)
+
+
+async def _disconnect(pool: redis.asyncio.ConnectionPool, *, idle_only: bool = False) -> None:
     with contextlib.suppress(exceptions.RedisError, OSError, asyncio.TimeoutError):
-        await client.connection_pool.disconnect(inuse_connections=not idle_only)
+        await pool.disconnect(inuse_connections=not idle_only)
 
 
 async def end(task: asyncio.Task[None]) -> None:
