@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -30,6 +31,16 @@ async def replaced(proxy):
         return proxy.accepted > before
 
     await eventually(is_new)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="the system names its options otherwise")
+async def test_the_system_looks_after_silent_connections(queue):
+    await queue.open()
+    [link] = queue.backend._connection._client.connection_pool._available_connections
+    opened = link._writer.get_extra_info("socket")
+
+    assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
 
 
 async def test_a_command_is_sent_again_over_a_new_connection(queue, proxy):

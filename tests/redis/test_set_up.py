@@ -115,6 +115,21 @@ async def test_a_queue_on_a_full_server_can_be_opened(open_queue, server):
     assert job.id == job_id
 
 
+async def test_a_server_behind_a_socket_file_is_taken(open_queue, tmp_path):
+    path = tmp_path / "redis.sock"
+    server = RedisServer(tmp_path, "--unixsocket", str(path)).start()
+    try:
+        queue = open_queue(f"unix://{path}?db=3")
+        with queue.backend.watch([f"type:{TYPE}", "cancelled"]) as bell:
+            job_id = await queue.enqueue(TYPE)
+            assert await bell.wait(5)
+        assert (await queue.claim([TYPE])).id == job_id
+        assert server.command("DBSIZE", db=3) > 0
+        await queue.close()
+    finally:
+        server.kill()
+
+
 # -- URLs --------------------------------------------------------------------------------------------------
 
 

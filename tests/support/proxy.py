@@ -28,6 +28,7 @@ class Proxy:
         self.port = 0
         self.lost = 0
         self.accepted = 0
+        self.requests = 0
         self.delay = 0.0
         self._server_port = port
         self._server: asyncio.Server | None = None
@@ -156,6 +157,7 @@ class _Link:
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(262_144):
+                self._proxy.requests += 1
                 await self._proxy.passes()
                 self._doomed = self._doomed or self._proxy.is_doomed(data)
                 if not self.is_stranded:

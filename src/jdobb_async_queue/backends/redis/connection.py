@@ -75,7 +75,7 @@ class Connection:
     def new_client(self, timeout: float | None) -> redis.asyncio.Redis:
         """Return a client with one connection of its own, for blocking calls or subscriptions."""
         pool = redis.asyncio.ConnectionPool.from_url(
-            self._url, max_connections=1, **connection_options(timeout)
+            self._url, max_connections=1, **connection_options(self._url, timeout)
         )
         self._pools.add(pool)
         return _raw(redis.asyncio.Redis(connection_pool=pool))
@@ -130,7 +130,10 @@ class Connection:
 
     def _new_client(self) -> redis.asyncio.Redis:
         pool = redis.asyncio.BlockingConnectionPool.from_url(
-            self._url, max_connections=_MOST_CONNECTIONS, timeout=TIMEOUT, **connection_options(TIMEOUT)
+            self._url,
+            max_connections=_MOST_CONNECTIONS,
+            timeout=TIMEOUT,
+            **connection_options(self._url, TIMEOUT),
         )
         self._pools.add(pool)
         return _raw(redis.asyncio.Redis(connection_pool=pool))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
 _SCHEMES = ("redis", "rediss", "unix")
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 _LATER = "Redis Cluster and Sentinel come with the scale-out release"
 _OPTIONS = frozenset(
     {
@@ -71,16 +73,22 @@ def _split(url: str) -> SplitResult | None:
     return None if is_odd or (parts.netloc and not parts.hostname and parts.scheme != "unix") else parts
 
 
-def connection_options(timeout: float | None) -> dict[str, Any]:
-    """Return what every connection has: replies of the old shape, no retries behind our back, a timeout."""
+def connection_options(url: str, timeout: float | None) -> dict[str, Any]:
+    """Return what every connection has: replies of the old shape, no retries behind our back, a timeout.
+
+    Over TCP the system asks every few seconds whether a silent peer is still there.
+    """
     from redis.asyncio.retry import Retry  # noqa: PLC0415 - the extra may be absent when a URL is checked
     from redis.backoff import NoBackoff  # noqa: PLC0415
 
-    return {
+    options = {
         "protocol": 2,
         "decode_responses": False,
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": timeout,
         "socket_connect_timeout": 2.0,
-        "socket_keepalive": True,
     }
+    if urlsplit(url).scheme != "unix":
+        probes = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
+        options |= {"socket_keepalive": True, "socket_keepalive_options": probes}
+    return options

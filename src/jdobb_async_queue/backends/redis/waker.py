@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jdobb_async_queue")
 
-BLOCK = 15.0
+BLOCK = 30.0
 """Seconds of one blocking call."""
 GRACE = 2.0
 """Seconds more within which its answer must come."""
