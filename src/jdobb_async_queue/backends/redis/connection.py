@@ -106,10 +106,11 @@ class Connection:
                 remedy = remedy_for(error)
                 if self._client is not client and isinstance(error, AttributeError):
                     remedy = Remedy.RESEND  # the driver's answer when its connection is closed under a call
-                if remedy is Remedy.NONE or loop.time() >= ends:
+                is_late = loop.time() >= ends and remedy is not Remedy.LOAD
+                if remedy is Remedy.NONE or is_late:
                     raise translated(error, self.place) from error
             attempt += 1
-            if remedy is Remedy.LOAD and script is not None:
+            if remedy is Remedy.LOAD and script is not None:  # only once: a text needs no loading
                 call = ["EVAL", script.text, *call[2:]]
                 continue
             if remedy is Remedy.RESEND and script is not None:
