@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from jdobb_async_queue import BackendUnavailable, DuplicateJob, JobExists, NewJob
-from jdobb_async_queue.backends.sqlite.connection import Writer
+from jdobb_async_queue.backends.sqlite.connection import Call, Writer
 from tests.support.jobs import eventually
 
 
@@ -49,7 +49,7 @@ async def test_an_operation_that_breaks_takes_nothing_of_its_neighbours_with_it(
         raise ZeroDivisionError
 
     good = [queue.enqueue("email") for _ in range(5)]
-    bad = queue.backend._writes.call(broken)
+    bad = queue.backend._writes.call(Call(broken))
     answers = await asyncio.gather(
         *good, bad, *[queue.enqueue("email") for _ in range(5)], return_exceptions=True
     )
@@ -151,12 +151,12 @@ async def test_a_full_disk_is_told_and_work_goes_on_when_there_is_room_again(ope
         return transaction._execute(f"PRAGMA max_page_count={pages}").fetchone()
 
     assert isinstance(writer, Writer)
-    (pages,) = await queue.backend._writes.call(lambda transaction: limit(transaction, 1))
+    (pages,) = await queue.backend._writes.call(Call(lambda transaction: limit(transaction, 1)))
     with pytest.raises(BackendUnavailable, match="full"):
         await queue.enqueue("email", {"text": "x" * 500_000})
     assert (await queue.counts())["email"]["pending"] == 1
     assert pages > 1
-    await queue.backend._writes.call(lambda transaction: limit(transaction, 1_000_000))
+    await queue.backend._writes.call(Call(lambda transaction: limit(transaction, 1_000_000)))
 
     await queue.enqueue("email", {"text": "x" * 500_000})
     assert (await queue.counts())["email"]["pending"] == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jdobb_async_queue import BackendError, SchemaTooNew
-from jdobb_async_queue.backends.sqlite.connection import Writer
+from jdobb_async_queue.backends.sqlite.connection import Call, Writer
 
 
 async def test_a_wake_file_that_cannot_be_written_repeats_no_commit(open_queue, monkeypatch):
@@ -52,7 +52,7 @@ async def test_a_reading_that_breaks_harms_no_neighbour(open_queue):
         raise ZeroDivisionError
 
     found, error, again = await asyncio.gather(
-        queue.get(job_id), queue.backend._reads.call(broken), queue.get(job_id), return_exceptions=True
+        queue.get(job_id), queue.backend._reads.call(Call(broken)), queue.get(job_id), return_exceptions=True
     )
 
     assert isinstance(error, ZeroDivisionError)
@@ -93,7 +93,7 @@ async def test_cancelling_every_task_neither_loses_nor_hangs_a_call(open_queue):
         future = asyncio.get_running_loop().create_future()
 
         async def call(future=future):
-            future.set_result(await queue.backend._writes.call(lambda _: "done"))
+            future.set_result(await queue.backend._writes.call(Call(lambda _: "done")))
 
         waiting = asyncio.ensure_future(call())
         await asyncio.sleep(0)
@@ -105,15 +105,21 @@ async def test_cancelling_every_task_neither_loses_nor_hangs_a_call(open_queue):
         await waiting
 
 
-@pytest.mark.parametrize("begin", ["_start", "_tidy"])
+@pytest.mark.parametrize(
+    "begin",
+    [
+        pytest.param(lambda writes: writes._begin(writes._work()), id="work"),
+        pytest.param(lambda writes: writes._tidy(), id="tidy"),
+    ],
+)
 async def test_a_task_that_is_cancelled_before_its_first_step_loses_no_call_and_no_end(open_queue, begin):
     queue = open_queue()
     await queue.open()
     writes = queue.backend._writes
-    await asyncio.wait_for(writes.call(lambda _: "first"), 5)
+    await asyncio.wait_for(writes.call(Call(lambda _: "first")), 5)
 
-    getattr(writes, begin)()
-    calling = asyncio.ensure_future(writes.call(lambda _: "second"))
+    begin(writes)
+    calling = asyncio.ensure_future(writes.call(Call(lambda _: "second")))
     writes._task.cancel()
 
     assert await asyncio.wait_for(calling, 5) == "second"
@@ -123,8 +129,9 @@ async def test_a_task_that_is_cancelled_before_its_first_step_loses_no_call_and_
 async def test_closing_ends_also_right_after_its_task_was_cancelled(open_queue):
     queue = open_queue()
     await queue.open()
-    queue.backend._writes._start()
-    queue.backend._writes._task.cancel()
+    writes = queue.backend._writes
+    writes._begin(writes._work())
+    writes._task.cancel()
 
     await asyncio.wait_for(queue.close(), 5)
 

@@ -185,17 +185,16 @@ class RedisBackend(QueueBackend):
 
     async def claim_pending_jobs(self, request: ClaimRequest) -> list[JobRecord]:
         """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
-        answer, _ = await self._call("work", scripts.claim(request), undo=self._give_back)
+        answer, _ = await self._lane("work").call(scripts.claim(request), take_back=_release)
         return [self._record(shown) for shown in answer]
 
     async def apply(self, changes: Sequence[Transition]) -> list[Applied]:
         """Apply guarded transitions; see ``QueueBackend.apply``."""
-        answers = [
-            (await self._call("work", scripts.move(change, show=True)))[0] for change in changes
-        ]  # fmt: skip
+        moves = [scripts.move(change, show=True) for change in changes]
+        answers = await self._lane("work").call_all(moves)
         return [
             Applied(Outcome(word.decode()), None if shown is None else self._record(shown))
-            for word, shown in answers
+            for (word, shown), _ in answers
         ]
 
     async def heartbeat(self, leases: Sequence[LeaseRef]) -> list[LeaseAnswer]:
@@ -346,13 +345,16 @@ class RedisBackend(QueueBackend):
     async def _read(self, operation: Operation) -> Any:
         return (await self._call("read", operation))[0]
 
-    async def _call(self, lane: str, operation: Operation, *, undo: Any = None) -> tuple[Any, int]:
-        """Return an operation's answer, and the instant at which it was done."""
+    def _lane(self, name: str) -> Lane:
         self._connection.check_process()
-        found = self._lanes.get(lane)
+        found = self._lanes.get(name)
         if found is None:
             raise BackendUnavailable(f"{self._connection.place} is not open")
-        answer: tuple[Any, int] = await found.call(operation, undo=undo)
+        return found
+
+    async def _call(self, lane: str, operation: Operation) -> tuple[Any, int]:
+        """Return an operation's answer, and the instant at which it was done."""
+        answer: tuple[Any, int] = await self._lane(lane).call(operation)
         return answer
 
     async def _send(self, name: str, operations: list[Argument]) -> list[Any]:
@@ -402,14 +404,14 @@ class RedisBackend(QueueBackend):
             return Stored(record, created=True)
         return Stored(self._record(found), created=word == b"created", replayed=word == b"replayed")
 
-    def _give_back(self, answer: tuple[Any, int]) -> None:
-        """Release what was claimed for a caller who was cancelled meanwhile."""
-        lane = self._lanes.get("work")
-        for shown in answer[0]:
-            record = self._record(shown)
-            change = Transition.release(record.id, lease_token=record.lease_token or "")
-            if lane is not None:
-                lane.drop(scripts.move(change, show=False))
+
+def _release(answer: tuple[Any, int]) -> list[Operation]:
+    """Return what gives jobs back that were claimed for somebody who has gone."""
+    records = [wire.to_record(shown, lambda _: None) for shown in answer[0]]
+    return [
+        scripts.move(Transition.release(record.id, lease_token=record.lease_token or ""), show=False)
+        for record in records
+    ]
 
 
 def _refusal(answer: Sequence[Any]) -> Exception:

@@ -16,7 +16,7 @@ from jdobb_async_queue.backends.bells import Bell, Bells
 from jdobb_async_queue.backends.forks import check_process, guard_fork
 from jdobb_async_queue.backends.sqlite import claiming, moving, reading, registry, storing
 from jdobb_async_queue.backends.sqlite.batcher import MAX_BATCH, Batcher
-from jdobb_async_queue.backends.sqlite.connection import Connection, Place, Reader, Writer
+from jdobb_async_queue.backends.sqlite.connection import Call, Connection, Place, Reader, Writer
 from jdobb_async_queue.backends.sqlite.faults import translated
 from jdobb_async_queue.backends.sqlite.guards import check_library, mounts, refuse_network_filesystem
 from jdobb_async_queue.backends.sqlite.tail import Tail
@@ -313,18 +313,18 @@ class SQLiteBackend(QueueBackend):
         operation: Operation,
         *,
         promised: bool,
-        take_back: Callable[[Any], Operation | None] | None = None,
+        take_back: Callable[[Any], list[Call]] | None = None,
     ) -> Any:
         check_process(self._pid)
         if self._writes is None:
             raise BackendUnavailable(f"{self._name} is not open")
-        return await self._writes.call(operation, promised=promised, take_back=take_back)
+        return await self._writes.call(Call(operation, promised), take_back=take_back)
 
     async def _read(self, operation: Operation, *, promised: bool = False) -> Any:
         check_process(self._pid)
         if self._reads is None:
             raise BackendUnavailable(f"{self._name} is not open")
-        return await self._reads.call(operation, promised=promised)
+        return await self._reads.call(Call(operation, promised))
 
     async def _connect(self) -> None:
         database, writer = await self._start(Writer)
@@ -389,10 +389,10 @@ class SQLiteBackend(QueueBackend):
         return "the in-memory database" if self.path is None else self.path
 
 
-def _release(claimed: list[JobRecord]) -> Operation | None:
+def _release(claimed: list[JobRecord]) -> list[Call]:
     """Return what gives jobs back that were claimed for somebody who has gone."""
     changes = [Transition.release(record.id, lease_token=record.lease_token or "") for record in claimed]
-    return partial(moving.apply, changes=changes) if changes else None
+    return [Call(partial(moving.apply, changes=changes))] if changes else []
 
 
 def _tidy(writer: Writer) -> None:

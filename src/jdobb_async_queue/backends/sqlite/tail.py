@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from jdobb_async_queue.backends.sqlite.connection import Call
 from jdobb_async_queue.backends.sqlite.wake import Watcher
 from jdobb_async_queue.errors import BackendError
 
@@ -56,7 +57,7 @@ class Tail:
 
     async def _ring_new(self) -> None:
         while True:
-            found: list[Row] | None = await self._reads.call(self._read, promised=False)
+            found: list[Row] | None = await self._reads.call(Call(self._read, promised=False))
             if found is None:
                 self._bells.ring_all()
                 return
