@@ -24,6 +24,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from jdobb_async_queue.clock import Ids, SystemClock, system_random
+from jdobb_async_queue.lifecycle import millis
+from jdobb_async_queue.records import Retention
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
     from jdobb_async_queue.records import (
         JobRecord,
         NewRecord,
-        Retention,
         TypeRecord,
         UpdateRecord,
         WorkerRecord,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from jdobb_async_queue.transitions import Transition
 
 DEFAULT_NAMESPACE = "default"
+WEEK = Retention(604_800_000, 604_800_000, 604_800_000)
 UPDATES_KEPT = 256
 """How many updates of a job are kept by default."""
 
@@ -211,7 +215,6 @@ class QueueBackend(ABC):
         that has been removed raises ``JobGone``.
         """
 
-    @abstractmethod
     async def claim_pending_job(
         self,
         job_types: Sequence[str] | None = None,
@@ -226,6 +229,14 @@ class QueueBackend(ABC):
         counts an attempt, clears progress and message, and makes a new lease token.
         Jobs whose lease ran out or whose ttl is over are rescued and expired before the choice.
         """
+        types = None if job_types is None else tuple(job_types)
+        request = ClaimRequest(types, 1, self.lease_token(), millis(lease), worker_id, WEEK)
+        claimed = await self.claim_pending_jobs(request)
+        return claimed[0] if claimed else None
+
+    def lease_token(self) -> str:
+        """Return a new lease token: one that nobody can guess."""
+        return Ids(SystemClock(), system_random()).lease_token()
 
     @abstractmethod
     async def claim_pending_jobs(self, request: ClaimRequest) -> list[JobRecord]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from jdobb_async_queue.backends import refusals
 from jdobb_async_queue.backends.base import (
     DEFAULT_NAMESPACE,
     UPDATES_KEPT,
@@ -26,14 +27,10 @@ from jdobb_async_queue.backends.memory.keys import IdempotencyKeys
 from jdobb_async_queue.backends.memory.registry import MemoryRegistry
 from jdobb_async_queue.clock import Ids, SystemClock, system_random
 from jdobb_async_queue.errors import (
-    DuplicateJob,
-    IdempotencyKeyReused,
     JobConflict,
-    JobExists,
-    JobGone,
     QueueFull,
 )
-from jdobb_async_queue.lifecycle import expire, millis, rescue, same_content
+from jdobb_async_queue.lifecycle import expire, rescue, same_content
 from jdobb_async_queue.models import JobTypeStats, Outcome
 from jdobb_async_queue.records import Retention, resolve_settings
 from jdobb_async_queue.transitions import advance, check, is_cancelled, start
@@ -49,7 +46,6 @@ if TYPE_CHECKING:
     from jdobb_async_queue.records import JobRecord, NewRecord, UpdateRecord
     from jdobb_async_queue.transitions import AttemptFailure, Transition
 
-WEEK_RETENTION = Retention(604_800_000, 604_800_000, 604_800_000)
 _SWEEP_PER_CLAIM = 100
 _FORGET_PER_STORE = 4
 """Idempotency keys past their time that a call drops: more than it may bind."""
@@ -89,6 +85,10 @@ class MemoryBackend(MemoryRegistry):
         """Return the process's clock in milliseconds."""
         return self._clock.now()
 
+    def lease_token(self) -> str:
+        """Return a new lease token."""
+        return self._ids.lease_token()
+
     # -- atomic writes ---------------------------------------------------------------------------------
 
     async def store(
@@ -115,19 +115,6 @@ class MemoryBackend(MemoryRegistry):
         if idempotency is not None:
             self._idempotency.bind(idempotency, stored[0].record.id, self.now())
         return stored
-
-    async def claim_pending_job(
-        self,
-        job_types: Sequence[str] | None = None,
-        *,
-        worker_id: str | None = None,
-        lease: float = 30.0,
-    ) -> JobRecord | None:
-        """Claim the best ready job; see ``QueueBackend.claim_pending_job``."""
-        types = None if job_types is None else tuple(job_types)
-        request = ClaimRequest(types, 1, self._ids.lease_token(), millis(lease), worker_id, WEEK_RETENTION)
-        claimed = await self.claim_pending_jobs(request)
-        return claimed[0] if claimed else None
 
     async def claim_pending_jobs(self, request: ClaimRequest) -> list[JobRecord]:
         """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
@@ -294,12 +281,10 @@ class MemoryBackend(MemoryRegistry):
         if bound is None:
             return None
         if bound.fingerprint != idempotency.fingerprint:
-            msg = "the idempotency key was used before with another body"
-            raise IdempotencyKeyReused(msg, bound.job_id)
+            raise refusals.reused(bound.job_id)
         record = self._jobs.get(bound.job_id)
         if record is None:
-            msg = "the job of this idempotency key has been removed"
-            raise JobGone(msg, bound.job_id)
+            raise refusals.gone(bound.job_id)
         return Stored(self._with_type(record), created=False, replayed=True)
 
     def _store_one(self, new: NewRecord, undo: list[tuple[str, JobRecord | None]]) -> Stored:
@@ -307,8 +292,7 @@ class MemoryBackend(MemoryRegistry):
         known = self._jobs.get(new.id)
         if known is not None:
             if not same_content(known, new):
-                msg = f"the id {new.id!r} belongs to a job with other content"
-                raise JobExists(msg, new.id)
+                raise refusals.exists(new.id)
             return Stored(self._with_type(known), created=False)
         holder = self._jobs.holder(new.job_type, new.unique_key)
         if holder is not None:
@@ -324,8 +308,7 @@ class MemoryBackend(MemoryRegistry):
         self, held: JobRecord, new: NewRecord, undo: list[tuple[str, JobRecord | None]], now: int
     ) -> Stored:
         if new.on_conflict == "reject":
-            msg = f"a live {new.job_type!r} job holds the unique key {new.unique_key!r}"
-            raise DuplicateJob(msg, held.id)
+            raise refusals.duplicate(new.job_type, new.unique_key, held.id)
         if new.on_conflict == "replace" and held.status == "pending":
             replaced = new.replaced(held, now)
             undo.append((held.id, held))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jdobb_async_queue.backends import refusals
 from jdobb_async_queue.backends.base import (
     DEFAULT_NAMESPACE,
     UPDATES_KEPT,
@@ -37,13 +36,7 @@ from jdobb_async_queue.clock import Ids, SystemClock, system_random
 from jdobb_async_queue.encoding import EMPTY, canonical
 from jdobb_async_queue.errors import (
     BackendUnavailable,
-    DuplicateJob,
-    IdempotencyKeyReused,
-    JobExists,
-    JobGone,
-    QueueFull,
 )
-from jdobb_async_queue.lifecycle import millis
 from jdobb_async_queue.models import JobTypeStats, Outcome
 from jdobb_async_queue.records import Retention, WorkerRecord
 from jdobb_async_queue.transitions import Transition
@@ -58,7 +51,6 @@ if TYPE_CHECKING:
     from jdobb_async_queue.models import ErrorGroup, HistoryPoint, Idempotency
     from jdobb_async_queue.records import JobRecord, NewRecord, TypeRecord
 
-_WEEK = 604_800_000
 _CLOSE_WITHIN = 3.0
 _STATUSES = ("pending", "processing", "complete", "failed", "cancelled")
 
@@ -145,6 +137,10 @@ class RedisBackend(QueueBackend):
         """Return the server's clock, as far as it is known: it comes with every answer."""
         return self._clock.now() + self._offset
 
+    def lease_token(self) -> str:
+        """Return a new lease token."""
+        return self._ids.lease_token()
+
     # -- atomic writes ---------------------------------------------------------------------------------
 
     async def store(
@@ -160,28 +156,12 @@ class RedisBackend(QueueBackend):
                     self._stored(new, item, now) for new, item in zip(jobs, answer[1:], strict=True)
                 ]  # fmt: skip
             if word != "compare":
-                raise _refusal(answer)
+                raise wire.to_refusal(answer)
             place = int(answer[1]) - 1
             data = wire.unpack(answer[2])[0] or EMPTY
             if canonical(data) != canonical(jobs[place].data):
-                raise _exists(jobs[place].id)
+                raise refusals.exists(jobs[place].id)
             same |= {place}
-
-    async def claim_pending_job(
-        self,
-        job_types: Sequence[str] | None = None,
-        *,
-        worker_id: str | None = None,
-        lease: float = 30.0,
-    ) -> JobRecord | None:
-        """Claim the best ready job; see ``QueueBackend.claim_pending_job``."""
-        types = None if job_types is None else tuple(job_types)
-        retention = Retention(_WEEK, _WEEK, _WEEK)
-        token = self._ids.lease_token()
-        claimed = await self.claim_pending_jobs(
-            ClaimRequest(types, 1, token, millis(lease), worker_id, retention)
-        )
-        return claimed[0] if claimed else None
 
     async def claim_pending_jobs(self, request: ClaimRequest) -> list[JobRecord]:
         """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
@@ -248,7 +228,7 @@ class RedisBackend(QueueBackend):
     async def stats(self) -> dict[str, JobTypeStats]:
         """Return ready, running, delayed and the oldest ready age, per type with live jobs."""
         rows, now = await self._call("read", Operation("figures", []))
-        return {row[0].decode(): _stats(row, now) for row in rows if int(row[1]) or int(row[2])}
+        return {row[0].decode(): figures.stats(row, now) for row in rows if int(row[1]) or int(row[2])}
 
     async def next_due(self, job_types: Sequence[str] | None) -> int | None:
         """Return when time alone next makes one of these types claimable."""
@@ -322,14 +302,13 @@ class RedisBackend(QueueBackend):
 
     async def beat_worker(self, worker: WorkerRecord) -> str:
         """Refresh a worker's entry and return its directive."""
-        entry = asdict(worker)
-        answer, _ = await self._call("work", Operation("beat", [worker.id, json.dumps(entry)]))
+        answer, _ = await self._call("work", Operation("beat", [worker.id, wire.from_worker(worker)]))
         return answer.decode() or worker.directive
 
     async def workers(self) -> list[WorkerRecord]:
         """Return the registered workers, latest started first."""
         rows = await self._read(Operation("workers", []))
-        return sorted(map(_worker, rows), key=lambda worker: (-worker.started_at, worker.id))
+        return sorted(map(wire.to_worker, rows), key=lambda worker: (-worker.started_at, worker.id))
 
     async def signal_worker(self, worker_id: str, directive: str) -> bool:
         """Set a worker's directive."""
@@ -412,37 +391,3 @@ def _release(answer: tuple[Any, int]) -> list[Operation]:
         scripts.move(Transition.release(record.id, lease_token=record.lease_token or ""), show=False)
         for record in records
     ]
-
-
-def _refusal(answer: Sequence[Any]) -> Exception:
-    word, *rest = (part.decode() for part in answer)
-    if word == "exists":
-        return _exists(rest[0])
-    if word == "duplicate":
-        job_id, job_type, unique_key = rest
-        return DuplicateJob(f"a live {job_type!r} job holds the unique key {unique_key!r}", job_id)
-    if word == "full":
-        return QueueFull(rest[0], int(rest[1]))
-    if word == "reused":
-        return IdempotencyKeyReused("the idempotency key was used before with another body", rest[0])
-    return JobGone("the job of this idempotency key has been removed", rest[0])
-
-
-def _exists(job_id: str) -> JobExists:
-    return JobExists(f"the id {job_id!r} belongs to a job with other content", job_id)
-
-
-def _stats(row: Sequence[Any], now: int) -> JobTypeStats:
-    pending, running, due = int(row[1]), int(row[2]), int(row[6])
-    age = (now - int(row[7])) / 1000 if row[7] else None
-    return JobTypeStats(ready=due, running=running, delayed=pending - due, oldest_ready_age=age)
-
-
-def _worker(row: Sequence[bytes]) -> WorkerRecord:
-    entry, beat, directive = row
-    fields = json.loads(entry)
-    for name in ("job_types", "jobs", "stopping"):
-        fields[name] = tuple(fields[name])
-    fields["last_heartbeat_at"] = int(float(beat))
-    fields["directive"] = directive.decode() or "run"
-    return WorkerRecord(**fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jdobb_async_queue.backends.history import ErrorTally, Tally, error_groups
+from jdobb_async_queue.models import JobTypeStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
 Hash = tuple[bytes, "Sequence[bytes]"]
 """An instant and the flat hash that belongs to it."""
+
+
+def stats(row: Sequence[bytes], now: int) -> JobTypeStats:
+    """Return a job type's row of ``figures``, as in ``lua/read.lua``."""
+    pending, running, due = int(row[1]), int(row[2]), int(row[6])
+    age = (now - int(row[7])) / 1000 if row[7] else None
+    return JobTypeStats(ready=due, running=running, delayed=pending - due, oldest_ready_age=age)
 
 
 def points(hashes: Iterable[Hash]) -> list[HistoryPoint]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from jdobb_async_queue.backends import refusals
 from jdobb_async_queue.backends.redis.keys import STATUSES
-from jdobb_async_queue.records import JobRecord, TypeRecord, UpdateRecord
+from jdobb_async_queue.errors import QueueFull
+from jdobb_async_queue.records import JobRecord, TypeRecord, UpdateRecord, WorkerRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -167,3 +171,41 @@ def to_type(job_type: str, flat: Sequence[bytes]) -> TypeRecord:
         _text(found.get(b"reason")),
         _int(found.get(b"until")),
     )
+
+
+# -- workers -------------------------------------------------------------------------------------------
+
+
+def from_worker(worker: WorkerRecord) -> str:
+    """Return a worker's entry as it is stored."""
+    return json.dumps(asdict(worker))
+
+
+def to_worker(row: Sequence[bytes]) -> WorkerRecord:
+    """Return a worker of its entry, its last heartbeat and its directive."""
+    entry, beat, directive = row
+    fields = json.loads(entry)
+    for name in ("job_types", "jobs", "stopping"):
+        fields[name] = tuple(fields[name])
+    fields["last_heartbeat_at"] = int(float(beat))
+    fields["directive"] = directive.decode() or "run"
+    return WorkerRecord(**fields)
+
+
+# -- refusals ------------------------------------------------------------------------------------------
+
+
+def to_refusal(answer: Sequence[bytes]) -> Exception:
+    """Return why new jobs were not stored; see ``lua/store.lua``."""
+    word, *rest = (part.decode() for part in answer)
+    match word:
+        case "exists":
+            return refusals.exists(rest[0])
+        case "duplicate":
+            holder, job_type, unique_key = rest
+            return refusals.duplicate(job_type, unique_key, holder)
+        case "full":
+            return QueueFull(rest[0], int(rest[1]))
+        case "reused":
+            return refusals.reused(rest[0])
+    return refusals.gone(rest[0])

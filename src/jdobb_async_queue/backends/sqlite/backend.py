@@ -24,7 +24,6 @@ from jdobb_async_queue.backends.sqlite.urls import database_path
 from jdobb_async_queue.backends.sqlite.wake import WakeFile
 from jdobb_async_queue.clock import Ids, SystemClock, system_random
 from jdobb_async_queue.errors import BackendUnavailable
-from jdobb_async_queue.lifecycle import millis
 from jdobb_async_queue.records import Retention
 from jdobb_async_queue.transitions import Transition
 
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from jdobb_async_queue.models import ErrorGroup, HistoryPoint, Idempotency, JobTypeStats, Outcome
     from jdobb_async_queue.records import JobRecord, NewRecord, TypeRecord, WorkerRecord
 
-_WEEK = 604_800_000
 _PRUNED_PAGES = 500
 _MINOR_VERBS = frozenset({"update", "log", "send"})
 """What may be lost with the machine's power: it is reported again, or was only for whoever watched."""
@@ -141,6 +139,10 @@ class SQLiteBackend(QueueBackend):
         """Return what a forked child must neither use nor close."""
         return [*self._connections, *self._databases]
 
+    def lease_token(self) -> str:
+        """Return a new lease token."""
+        return self._ids.lease_token()
+
     # -- atomic writes ---------------------------------------------------------------------------------
 
     async def store(
@@ -151,22 +153,6 @@ class SQLiteBackend(QueueBackend):
             partial(storing.store, jobs=jobs, idempotency=idempotency), promised=True
         )
         return found
-
-    async def claim_pending_job(
-        self,
-        job_types: Sequence[str] | None = None,
-        *,
-        worker_id: str | None = None,
-        lease: float = 30.0,
-    ) -> JobRecord | None:
-        """Claim the best ready job; see ``QueueBackend.claim_pending_job``."""
-        types = None if job_types is None else tuple(job_types)
-        retention = Retention(_WEEK, _WEEK, _WEEK)
-        token = self._ids.lease_token()
-        claimed = await self.claim_pending_jobs(
-            ClaimRequest(types, 1, token, millis(lease), worker_id, retention)
-        )
-        return claimed[0] if claimed else None
 
     async def claim_pending_jobs(self, request: ClaimRequest) -> list[JobRecord]:
         """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""

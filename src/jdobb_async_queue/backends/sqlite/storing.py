@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from jdobb_async_queue.backends import refusals
 from jdobb_async_queue.backends.base import Stored
 from jdobb_async_queue.errors import (
-    DuplicateJob,
-    IdempotencyKeyReused,
-    JobExists,
-    JobGone,
     QueueFull,
 )
 from jdobb_async_queue.lifecycle import millis, same_content
@@ -47,10 +44,10 @@ def _replay(transaction: Transaction, idempotency: Idempotency) -> Stored | None
         return None
     fingerprint, job_id = bound
     if fingerprint != idempotency.fingerprint:
-        raise IdempotencyKeyReused("the idempotency key was used before with another body", job_id)
+        raise refusals.reused(job_id)
     kept = transaction.job(job_id)
     if kept is None:
-        raise JobGone("the job of this idempotency key has been removed", job_id)
+        raise refusals.gone(job_id)
     return Stored(kept.record, created=False, replayed=True)
 
 
@@ -66,7 +63,7 @@ def _store_one(transaction: Transaction, new: NewRecord) -> Stored:
         known = transaction.job(new.id)
         if known is not None:
             if not same_content(known.record, new):
-                raise JobExists(f"the id {new.id!r} belongs to a job with other content", new.id)
+                raise refusals.exists(new.id)
             return Stored(known.record, created=False)
     if new.unique_key is not None:
         held = transaction.one("key_holder", transaction.ns, new.job_type, new.unique_key)
@@ -80,8 +77,7 @@ def _store_one(transaction: Transaction, new: NewRecord) -> Stored:
 def _meet(transaction: Transaction, held: Kept, new: NewRecord) -> Stored:
     record = held.record
     if new.on_conflict == "reject":
-        message = f"a live {new.job_type!r} job holds the unique key {new.unique_key!r}"
-        raise DuplicateJob(message, record.id)
+        raise refusals.duplicate(new.job_type, new.unique_key, record.id)
     if new.on_conflict == "replace" and record.status == "pending":
         record = transaction.replace(new.replaced(record, transaction.now))
     return Stored(record, created=False)
