@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.cli.command import COMMAND, PATIENCE, Jdobb
 from tests.cli.test_enqueue import DELAYED
+from tests.support.waiting import until
 
 
 def status_of(jdobb: Jdobb, job_id: str) -> str:
@@ -19,15 +20,8 @@ def status_of(jdobb: Jdobb, job_id: str) -> str:
 def start_held(jdobb: Jdobb) -> str:
     """Enqueue a job that holds, and return its id once it runs."""
     job_id = jdobb("enqueue", "hold").out.strip()
-    wait_until(lambda: jdobb("get", job_id, "--json").json["message"] == "holding")
+    until(lambda: jdobb("get", job_id, "--json").json["message"] == "holding")
     return job_id
-
-
-def wait_until(condition) -> None:
-    ends = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < ends, "the condition did not come true"
-        time.sleep(0.02)
 
 
 def test_burst_runs_what_is_ready_and_ends(jdobb: Jdobb):
@@ -137,7 +131,7 @@ def test_a_third_signal_ends_it_even_while_a_handler_holds_the_loop(jdobb: Jdobb
     with jdobb.start("worker", "jobs:router") as worker:
         worker.wait_for("runs echo")
         blocking = jdobb("enqueue", "block").out.strip()
-        wait_until(jdobb.folder.joinpath(f"blocking-{blocking}").exists)
+        until(jdobb.folder.joinpath(f"blocking-{blocking}").exists)
         while worker.process.poll() is None:
             worker.send(signal.SIGINT)
             time.sleep(0.02)

@@ -13,10 +13,11 @@ import httpx
 import pytest
 
 from jdobb_async_queue import JobQueue
-from tests.support.fleet import Fleet, eventually, fleet, post, watch_over_breaks
+from tests.support.fleet import Fleet, fleet, post, watch_over_breaks
 from tests.support.redis_server import RedisServer
 from tests.support.serving import code_of, serving
 from tests.support.streams import events, read_all
+from tests.support.waiting import until
 
 SYNCED = {"always": "full", "everysec": "normal"}
 POSTPONED = 3.0
@@ -77,11 +78,11 @@ async def test_a_stream_of_one_replica_goes_on_at_the_other_without_loss_or_repe
 def test_a_running_job_is_cancelled_at_the_other_replica(processes: Fleet):
     one, two, _ = processes.api(), processes.api(), processes.worker()
     job_id = post(one, "cancellable")
-    eventually(lambda: len(processes.notes()) == 1, within=20)
+    until(lambda: len(processes.notes()) == 1, within=20)
     cancelled = two.post(f"/jobs/{job_id}/cancel", json={"reason": "no longer wanted"})
     assert cancelled.json()["status"] == "cancelled"
     contract, machine = 1.0, 0.5
-    eventually(lambda: (job_id, "cancelled") in processes.notes(), within=contract + machine)
+    until(lambda: (job_id, "cancelled") in processes.notes(), within=contract + machine)
     shown = one.get(f"/jobs/{job_id}").json()
     assert (shown["status"], shown["error"]) == ("cancelled", "no longer wanted")
 
@@ -115,7 +116,7 @@ def test_a_killed_server_comes_back_with_what_was_acknowledged(tmp_path: Path, a
             assert client.get("/livez").status_code == 200
         server.start()
         for client in clients:
-            eventually(lambda client=client: client.get("/readyz").status_code == 200, within=20)
+            until(lambda client=client: client.get("/readyz").status_code == 200, within=20)
             assert client.get("/readyz").json()["backend"]["durability"] == SYNCED[appendfsync]
         later = [post(clients[n % 2]) for n in range(50)]
         with ThreadPoolExecutor(8) as readers:
@@ -151,7 +152,7 @@ def post_until_refused(
     with ThreadPoolExecutor(4) as posters:
         posting = [posters.submit(post_on, client) for client in clients * 2]
         begun = time.monotonic()
-        eventually(lambda: bool(acknowledged) and time.monotonic() > begun + after, within=after + 20)
+        until(lambda: bool(acknowledged) and time.monotonic() > begun + after, within=after + 20)
         server.kill()
         killed_at = time.monotonic()
         refused = [post_of_one.result(30) for post_of_one in posting]

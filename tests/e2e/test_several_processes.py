@@ -15,10 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.fleet import HANDLERS, LEASE, Fleet, eventually, fleet, post, watch
+from tests.support.fleet import HANDLERS, LEASE, Fleet, fleet, post, watch
 from tests.support.ports import free_port
 from tests.support.processes import jdobb, wait_until_ready
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import until
 
 WATCHED = 20
 
@@ -67,9 +68,9 @@ def test_thousands_of_jobs_run_once_each_and_are_watched_live(store: Store, proc
     for watcher in watchers:
         watcher.join(60)
     within = 60 + store.jobs / 100
-    eventually(lambda: len(processes.notes()) >= store.jobs, within)
+    until(lambda: len(processes.notes()) >= store.jobs, within)
     pending = [f"/jobs?status={status}&limit=1" for status in ("pending", "processing")]
-    eventually(lambda: not any(clients[0].get(path).json()["items"] for path in pending), within)
+    until(lambda: not any(clients[0].get(path).json()["items"] for path in pending), within)
 
     ran = processes.notes()
     assert Counter(job_id for job_id, _ in ran) == dict.fromkeys(posted, 1)
@@ -83,12 +84,12 @@ def test_thousands_of_jobs_run_once_each_and_are_watched_live(store: Store, proc
 def test_the_jobs_of_a_killed_worker_run_again_within_a_lease_and_a_second(processes: Fleet):
     client, victim = processes.api(), processes.worker()
     posted = [post(client, "hold") for _ in range(5)]
-    eventually(lambda: len(processes.notes()) == len(posted), within=20)
+    until(lambda: len(processes.notes()) == len(posted), within=20)
     survivor = processes.worker()
-    eventually(lambda: len(client.get("/jobs?status=processing").json()["items"]) == 5, within=20)
+    until(lambda: len(client.get("/jobs?status=processing").json()["items"]) == 5, within=20)
     os.kill(victim.pid, signal.SIGKILL)
     killed = time.monotonic()
-    eventually(lambda: len(processes.notes()) == 2 * len(posted), within=20)
+    until(lambda: len(processes.notes()) == 2 * len(posted), within=20)
     took = time.monotonic() - killed
     finished = [client.get(f"/jobs/{job_id}?wait=10").json() for job_id in posted]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import httpx
 from httpx_sse import connect_sse
 
 from tests.support.processes import jdobb, service
+from tests.support.waiting import until
 
 HANDLERS = "tests.support.counting_handlers:router"
 LEASE = 2.0
@@ -44,7 +44,7 @@ class Fleet:
         """Start a process that runs jobs, and return it when it does."""
         log = self.folder / f"worker-{next(self._names)}.log"
         process = self._stack.enter_context(jdobb("worker", HANDLERS, log=log, **self.environment))
-        eventually(lambda: " runs " in log.read_text(), within=20)
+        until(lambda: " runs " in log.read_text(), within=20)
         return process
 
     def notes(self) -> list[tuple[str, str]]:
@@ -60,13 +60,6 @@ def fleet(folder: Path, url: str) -> Iterator[Fleet]:
     made = Fleet(folder, url)
     with made._stack:
         yield made
-
-
-def eventually(condition: Callable[[], bool], within: float) -> None:
-    ends = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < ends, "the condition did not come true"
-        time.sleep(0.02)
 
 
 def post(client: httpx.Client, job_type: str = "count", **fields) -> str:

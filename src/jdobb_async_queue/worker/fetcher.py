@@ -32,18 +32,23 @@ class Fetcher(Loop):
         shift.slots.on_free(self._on_free)
 
     async def run(self) -> None:
-        """Poll until stopped, watching the job types that are claimable at the time."""
+        """Poll until stopped, watching the job types that could be claimed at the time."""
         backend = self.shift.backend
         while not self.stopped:
-            types = self.shift.claimable()
+            types = self._wanted()
             with backend.watch([type_topic(job_type) for job_type in types]) as self.bell:
                 await self._run_watching(types)
 
     async def _run_watching(self, types: tuple[str, ...]) -> None:
         first = True
-        while not self.stopped and (first or types == self.shift.claimable()):
+        while not self.stopped and (first or types == self._wanted()):
             await self.turn()
             first = False
+
+    def _wanted(self) -> tuple[str, ...]:
+        """Return the job types to wait for; none while nothing can be claimed, so that others are woken."""
+        shift = self.shift
+        return shift.claimable() if shift.slots.free > 0 and not shift.quiet else ()
 
     async def poll(self) -> float | None:
         """Claim into the free slots; return when to look again."""

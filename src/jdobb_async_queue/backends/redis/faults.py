@@ -63,9 +63,7 @@ def refused(text: str, place: str) -> JobQueueError:
 
 def _found(error: BaseException, place: str) -> JobQueueError:
     text = _code(error)
-    if isinstance(error, exceptions.AuthenticationError) or text.startswith(
-        ("NOAUTH", "WRONGPASS", "NOPERM")
-    ):
+    if text.startswith(_REFUSED):
         return BackendError(f"{place} refuses the credentials: {error}")
     if not isinstance(error, _LOST) and not text.startswith(_UNAVAILABLE):
         return BackendError(f"{place}: {text}")

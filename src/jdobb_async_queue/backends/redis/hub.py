@@ -25,7 +25,6 @@ _LINGER = 2.0
 _CONNECT_WITHIN = 5.0
 _CHUNK = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
-_JOB = "job:"
 
 
 class Hub:

@@ -38,6 +38,8 @@ class Waker:
     def __init__(self, connection: Connection, prefix: str, bells: Bells) -> None:
         self._connection, self._prefix, self._bells = connection, prefix, bells
         self._watched: dict[str, int] = {}
+        self.blocked_on: frozenset[str] = frozenset()
+        """The keys of the blocking call that is under way."""
         self._wanted = asyncio.Event()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -46,7 +48,7 @@ class Waker:
         """Begin to wait for a job type, or for any."""
         key = self._key(topic)
         self._watched[key] = self._watched.get(key, 0) + 1
-        if self._watched[key] == 1:
+        if key not in self.blocked_on:
             self._changed.set()
         self._wanted.set()
         if self._task is None and not self._connection.is_closing:
@@ -96,13 +98,14 @@ class Waker:
     async def _wait_once(self, client: redis.asyncio.Redis) -> None:
         """Pop one marker, or give up when the block ends or other types are waited for."""
         self._changed.clear()
-        keys = sorted(self._watched)
-        pop = client.execute_command("BZPOPMIN", *keys, BLOCK)  # type: ignore[no-untyped-call,unused-ignore]
+        self.blocked_on = frozenset(self._watched)
+        pop = client.execute_command("BZPOPMIN", *sorted(self.blocked_on), BLOCK)  # type: ignore[no-untyped-call,unused-ignore]
         popping = asyncio.ensure_future(pop)
         changed = asyncio.ensure_future(self._changed.wait())
         try:
             await asyncio.wait([popping, changed], timeout=BLOCK + GRACE, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self.blocked_on = frozenset()
             changed.cancel()
             if not popping.done():
                 popping.cancel()

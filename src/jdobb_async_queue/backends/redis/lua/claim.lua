@@ -1,5 +1,5 @@
 -- claim: take the best ready jobs.
---
+
 local SWEEP_PER_CLAIM = 100
 local CHUNK = 16
 

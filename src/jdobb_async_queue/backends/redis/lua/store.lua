@@ -50,16 +50,16 @@ local function refusal(new, place, planned)
   planned.jobs[new.id] = new
 end
 
-local next_sequence
+local last_sequence, is_sequence_used
 
+-- Return the next sequence number: 256 times the ms of the epoch, or one more than the last.
 local function sequence()
-  if not next_sequence then
-    next_sequence = math.max(now * 256, (tonumber(call('GET', KEYS[1])) or 0) + 1)
-  end
-  call('SET', KEYS[1], text(next_sequence))
-  local digits = string.format('%013x', next_sequence)
-  next_sequence = next_sequence + 1
-  return digits
+  last_sequence = math.max(now * 256, (last_sequence or tonumber(call('GET', KEYS[1])) or 0) + 1)
+  return string.format('%013x', last_sequence)
+end
+
+at_end[#at_end + 1] = function()
+  if is_sequence_used then call('SET', KEYS[1], text(last_sequence)) end
 end
 
 local function run_at_of(new)
@@ -87,6 +87,7 @@ local function insert(new)
   set(job, 'c', NOW)
   set(job, 'uk', new.uk)
   fill(job, new)
+  is_sequence_used = true
   hold_key(job)
   index(job)
   call('ZADD', PREFIX .. 'all:' .. job.t, text(tonumber(job.q, 16)), job.id)
