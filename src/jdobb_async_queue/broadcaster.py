@@ -112,7 +112,7 @@ class Broadcaster:
         encoded = None if data is None else encode_object(data, "data", limit)
         backend = await self._backend()
         change = Transition.send(job_id, checked, said, encoded)
-        return (await backend.apply([change]))[0].outcome is Outcome.OK
+        return (await backend.apply([change], records=False))[0].outcome is Outcome.OK
 
     async def _backend(self) -> QueueBackend:
         await self._queue.open()

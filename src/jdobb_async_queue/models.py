@@ -54,6 +54,8 @@ class JobPriority(str, Enum):
 TERMINAL = frozenset({"complete", "failed", "cancelled"})
 WEIGHTS = {"low": 1, "normal": 5, "high": 10}
 PRIORITIES = {weight: JobPriority(name) for name, weight in WEIGHTS.items()}
+HIGHEST_FIRST = tuple(sorted(PRIORITIES, reverse=True))
+"""The weights of the priorities in the order in which jobs are claimed."""
 
 
 class Outcome(str, Enum):

@@ -7,7 +7,16 @@ import pytest
 
 from jdobb_async_queue import JobPriority, JobStatus, NewJob
 from jdobb_async_queue.clock import SystemClock
-from tests.support.jobs import claim_job, claim_order, eventually, get_job, log_of, make_job, start_job
+from tests.support.jobs import (
+    claim_job,
+    claim_order,
+    eventually,
+    get_job,
+    log_of,
+    make_job,
+    next_due,
+    start_job,
+)
 
 HIGH, NORMAL, LOW = JobPriority.HIGH, JobPriority.NORMAL, JobPriority.LOW
 
@@ -339,23 +348,21 @@ class TestWaiting:
         await queue.pause("report", until=clock.time + timedelta(seconds=5))
         for _ in range(5):
             clock.advance(3)
-            assert await queue.claim(job_types) is None
-
-            due = await queue.backend.next_due(job_types)
+            due = await next_due(queue, job_types)
 
             assert due is None or due > clock.now()
 
     async def test_the_next_instant_is_the_earliest_run_at_or_lease_end(self, queue, clock):
         await queue.open()
-        assert await queue.backend.next_due(None) is None
+        assert await next_due(queue, None) is None
 
         await start_job(queue, lease=50)
-        assert await queue.backend.next_due(["email"]) == clock.now() + 50_000
+        assert await next_due(queue, ["email"]) == clock.now() + 50_000
         await queue.enqueue("email", delay=40)
-        assert await queue.backend.next_due(["email"]) == clock.now() + 40_000
+        assert await next_due(queue, ["email"]) == clock.now() + 40_000
         await queue.enqueue("report", delay=20)
-        assert await queue.backend.next_due(["email"]) == clock.now() + 40_000
-        assert await queue.backend.next_due(None) == clock.now() + 20_000
+        assert await next_due(queue, ["email"]) == clock.now() + 40_000
+        assert await next_due(queue, None) == clock.now() + 20_000
 
 
 def new_job(job_type: str, priority: JobPriority = NORMAL, delay: float | None = None):

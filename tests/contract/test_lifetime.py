@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from jdobb_async_queue import Broadcaster, Idempotency, JobQueue, NewJob, QueueClosed
-from tests.support.jobs import claim_order, make_in_state, make_job, start_job, sweep
+from tests.support.jobs import claim_order, make_in_state, make_job, next_due, start_job, sweep
 
 
 class TestClose:
@@ -144,7 +144,7 @@ class TestSharing:
         assert await two.job_types() == []
         assert (await two.stats_history(), await two.stats_errors()) == ([], [])
         assert (await sweep(two)).total == 0
-        assert await two.backend.next_due(None) is None
+        assert await next_due(two, None) is None
         assert await two.claim() is None
         assert not await two.cancel("a")
 

@@ -12,7 +12,7 @@ import pytest
 
 from jdobb_async_queue import Broadcaster, Job, JobQueue
 from jdobb_async_queue.transitions import Transition
-from tests.support.jobs import TYPE, get_job, log_of, make_in_state
+from tests.support.jobs import TYPE, get_job, log_of, make_in_state, start_job
 
 TABLE = """
 operation        pending   delayed   processing  complete  failed    cancelled  unknown
@@ -149,3 +149,18 @@ async def test_a_refused_call_comes_with_the_job_as_it_is(queue):
 
     assert outcome.value == "terminal"
     assert after == await queue.get(job.id)
+
+
+async def test_without_records_only_a_refusal_tells_the_job(queue):
+    job = await start_job(queue)
+    done = Transition.report(job.id, 0.5, None, lease_token=job.lease_token)
+    stale = Transition.report(job.id, 0.7, None, lease_token="0123456789abcdef.0")
+    unknown = Transition.report("nobody", 0.7, None, lease_token=job.lease_token)
+
+    answers = await queue.backend.apply([done, stale, unknown], records=False)
+
+    assert [answer.outcome.value for answer in answers] == ["ok", "stale", "unknown"]
+    assert answers[0].record is None
+    assert answers[1].record is not None
+    assert answers[1].record.progress == 0.5
+    assert answers[2].record is None

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jdobb_async_queue import Job, JobQueue, JobUpdate
-from jdobb_async_queue.backends.base import Swept
+from jdobb_async_queue.backends.base import ClaimRequest, Swept
 from jdobb_async_queue.records import Retention
 from jdobb_async_queue.views import update_view
 
@@ -88,6 +88,14 @@ async def log_of(queue: JobQueue, job_id: str, after: int = 0) -> list[JobUpdate
 async def sweep(queue: JobQueue) -> Swept:
     """Do what the maintenance loop of a worker does about leases and ttl."""
     return await queue.backend.sweep(100, FOR_EVER)
+
+
+async def next_due(queue: JobQueue, job_types: list[str] | None) -> int | None:
+    """Return when a claim that finds nothing says to claim again."""
+    types = None if job_types is None else tuple(job_types)
+    claimed = await queue.backend.claim_pending_jobs(ClaimRequest(types, 1, "token", 1000, None, FOR_EVER))
+    assert claimed.records == []
+    return claimed.next_due
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:

@@ -78,8 +78,24 @@ class ClaimRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim got, best first, and when time alone next makes one of its types claimable.
+
+    ``next_due`` is the earliest future ``run_at`` of a pending job, the earliest end of any lease, or the
+    earliest end of a pause; a paused type's ``run_at`` does not count. It lies ahead of the claim, so that
+    whoever waits for it does not spin. None when there is no such instant, and when the claim was full.
+    """
+
+    records: list[JobRecord]
+    next_due: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
-    """The answer to one transition; ``record`` is the job afterwards, None when it is unknown."""
+    """The answer to one transition; ``record`` is the job afterwards, None when it is unknown.
+
+    It is None also of an accepted change whose caller asked for no records.
+    """
 
     outcome: Outcome
     record: JobRecord | None
@@ -231,20 +247,22 @@ class QueueBackend(ABC):
         """
         types = None if job_types is None else tuple(job_types)
         request = ClaimRequest(types, 1, self.lease_token(), millis(lease), worker_id, WEEK)
-        claimed = await self.claim_pending_jobs(request)
-        return claimed[0] if claimed else None
+        records = (await self.claim_pending_jobs(request)).records
+        return records[0] if records else None
 
     def lease_token(self) -> str:
         """Return a new lease token: one that nobody can guess."""
         return Ids(SystemClock(), system_random()).lease_token()
 
     @abstractmethod
-    async def claim_pending_jobs(self, request: ClaimRequest) -> list[JobRecord]:
+    async def claim_pending_jobs(self, request: ClaimRequest) -> Claimed:
         """Claim up to ``request.limit`` jobs as ``claim_pending_job`` does, in claim order, in one step."""
 
     @abstractmethod
-    async def apply(self, changes: Sequence[Transition]) -> list[Applied]:
+    async def apply(self, changes: Sequence[Transition], *, records: bool = True) -> list[Applied]:
         """Apply each transition whose guard holds, each for itself atomic; one answer each, in order.
+
+        Without ``records`` the answer to an accepted change does not tell the job.
 
         The guard is ``transitions.check`` and the effect ``transitions.advance``. Leaving the live statuses
         frees the unique key in the same step. ``retry`` takes it again, and answers ``conflict`` while
@@ -299,15 +317,6 @@ class QueueBackend(ABC):
     @abstractmethod
     async def stats(self) -> dict[str, JobTypeStats]:
         """Return ready, running, delayed and the oldest ready job's age, per type with live jobs."""
-
-    @abstractmethod
-    async def next_due(self, job_types: Sequence[str] | None) -> int | None:
-        """Return the next instant at which time alone makes one of these types claimable, or None.
-
-        That is the earliest future ``run_at`` of a pending job, the earliest end of any lease, and the
-        earliest end of a pause; a paused type's ``run_at`` does not count. It lies ahead of a claim that
-        found nothing, so that whoever waits for it does not spin.
-        """
 
     @abstractmethod
     async def read_updates(self, job_id: str, after: int, limit: int = 512) -> UpdatePage | None:

@@ -62,7 +62,7 @@ class Consumer(QueueCore):
         lease_ms = self._lease if lease is None else validation.lease_ms(lease)
         patience = validation.seconds(wait, "wait")
         backend = await self._ready()
-        records = await backend.claim_pending_jobs(self._request(types, limit, lease_ms, worker_id))
+        records = (await backend.claim_pending_jobs(self._request(types, limit, lease_ms, worker_id))).records
         if not records and patience:
             records = await self._claim_waiting(types, limit, lease_ms, worker_id, patience)
         return [job_view(record, claimed=True) for record in records]
@@ -204,11 +204,10 @@ class Consumer(QueueCore):
             while True:
                 bell.clear()
                 request = self._request(types, limit, lease, worker_id)
-                records = await backend.claim_pending_jobs(request)
-                left = ends - loop.time()
-                if records or left <= 0:
-                    return records
-                due = await backend.next_due(types)
+                claimed = await backend.claim_pending_jobs(request)
+                left, due = ends - loop.time(), claimed.next_due
+                if claimed.records or left <= 0:
+                    return claimed.records
                 soon = _LOOK_AGAIN if due is None else max(0.0, (due - backend.now()) / 1000)
                 await bell.wait(min(left, soon, _LOOK_AGAIN))
                 await self._ready()

@@ -74,7 +74,7 @@ class Completer(Loop):
         """Apply all in one call; if that meets a defect, one by one, so that it costs one job only."""
         apply = self.shift.backend.apply
         try:
-            return list(await apply(changes))
+            return list(await apply(changes, records=False))
         except BackendError:
             raise
         except Exception as error:  # noqa: BLE001 - told, and narrowed down
@@ -82,7 +82,7 @@ class Completer(Loop):
         answers: list[Applied | None] = []
         for change in changes:
             try:
-                answers += await apply([change])
+                answers += await apply([change], records=False)
             except BackendError:
                 raise
             except Exception as error:  # noqa: BLE001 - its lease runs out and it is rescued

@@ -56,28 +56,27 @@ class Fetcher(Loop):
         types, free = shift.claimable(), shift.slots.free
         self._starved = free <= 0
         if shift.quiet or self._starved or not types:
-            return await self._until_due(types) if self._burst else None
+            return self._until(None) if self._burst else None
         await shift.publish()
         asked_at = shift.clock.monotonic()
-        records = await shift.backend.claim_pending_jobs(self._request(types, free))
+        claimed = await shift.backend.claim_pending_jobs(self._request(types, free))
         if self.stopped:
-            await self._give_back(records)
+            await self._give_back(claimed.records)
             return None
-        for record in records:
+        for record in claimed.records:
             self._start(record, asked_at)
-        if len(records) == free:
+        if len(claimed.records) == free:
             self._starved = True
             return 0.0
-        return await self._until_due(types)
+        return self._until(claimed.next_due)
 
-    async def _until_due(self, types: tuple[str, ...]) -> float | None:
+    def _until(self, due: int | None) -> float:
         shift = self.shift
         if self._burst:
             if not len(shift.slots):
                 self.stop()
             self._starved = True
             return shift.poll_interval
-        due = await shift.backend.next_due(types)
         if due is None:
             return shift.poll_interval
         return min(shift.poll_interval, max(_SOONEST, (due - shift.backend.now()) / 1000))
@@ -95,7 +94,8 @@ class Fetcher(Loop):
         if records:
             self.shift.released += len(records)
             await self.shift.backend.apply(
-                [Transition.release(record.id, lease_token=record.lease_token or "") for record in records]
+                [Transition.release(record.id, lease_token=record.lease_token or "") for record in records],
+                records=False,
             )
 
     def _on_free(self) -> None:

@@ -85,7 +85,7 @@ class Reporter(Loop):
         changes = [(execution, change) for execution, reports in taken for change in reports]
         if not changes:
             return
-        answers = await self.shift.backend.apply([change for _, change in changes])
+        answers = await self.shift.backend.apply([change for _, change in changes], records=False)
         for (execution, _), answer in zip(changes, answers, strict=True):
             if answer.outcome is not Outcome.OK:
                 cancelled = answer.record is not None and answer.record.status == "cancelled"

@@ -12,6 +12,7 @@ from jdobb_async_queue.backends.base import (
     DEFAULT_NAMESPACE,
     UPDATES_KEPT,
     Applied,
+    Claimed,
     ClaimRequest,
     LeaseAnswer,
     RecordPage,
@@ -37,7 +38,7 @@ from jdobb_async_queue.transitions import advance, check, is_cancelled, start
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from jdobb_async_queue.backends.base import LeaseRef, ListQuery
@@ -116,7 +117,7 @@ class MemoryBackend(MemoryRegistry):
             self._idempotency.bind(idempotency, stored[0].record.id, self.now())
         return stored
 
-    async def claim_pending_jobs(self, request: ClaimRequest) -> list[JobRecord]:
+    async def claim_pending_jobs(self, request: ClaimRequest) -> Claimed:
         """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
         now = self.now()
         self._sweep(_SWEEP_PER_CLAIM, request.retention, now)
@@ -135,9 +136,10 @@ class MemoryBackend(MemoryRegistry):
             new, update = start(old, token, request.lease, request.worker_id, now)
             self._move(old, new, update, now)
             claimed.append(self._with_type(new))
-        return claimed
+        is_full = len(claimed) == request.limit
+        return Claimed(claimed, None if is_full else self._next_due(wanted, now))
 
-    async def apply(self, changes: Sequence[Transition]) -> list[Applied]:
+    async def apply(self, changes: Sequence[Transition], *, records: bool = True) -> list[Applied]:
         """Apply guarded transitions; see ``QueueBackend.apply``."""
         now = self.now()
         answers: list[Applied] = []
@@ -152,6 +154,7 @@ class MemoryBackend(MemoryRegistry):
                     outcome = Outcome.CONFLICT
                 else:
                     record = self._apply_one(record, change, now)
+                    record = record if records else None
             answers.append(Applied(outcome, None if record is None else self._with_type(record)))
         return answers
 
@@ -240,17 +243,6 @@ class MemoryBackend(MemoryRegistry):
                     ready=ready, running=running, delayed=pending - ready, oldest_ready_age=age
                 )
         return answer
-
-    async def next_due(self, job_types: Sequence[str] | None) -> int | None:
-        """Return when time alone next makes one of these types claimable."""
-        now = self.now()
-        due = [self._jobs.next_lease_end()]
-        for job_type in self._jobs.types if job_types is None else job_types:
-            if self._is_paused(job_type, now):
-                due.append(self._types[job_type].pause_until)
-            else:
-                due.append(self._jobs.ready.next_run_at(job_type))
-        return min((at for at in due if at is not None), default=None)
 
     async def read_updates(self, job_id: str, after: int, limit: int = 512) -> UpdatePage | None:
         """Return the job and its kept updates after a seq."""
@@ -357,6 +349,15 @@ class MemoryBackend(MemoryRegistry):
     def _remove(self, record: JobRecord) -> None:
         self._jobs.remove(record)
         self._bells.ring_job(record.id)
+
+    def _next_due(self, job_types: Iterable[str], now: int) -> int | None:
+        due = [self._jobs.next_lease_end()]
+        for job_type in job_types:
+            if self._is_paused(job_type, now):
+                due.append(self._types[job_type].pause_until)
+            else:
+                due.append(self._jobs.ready.next_run_at(job_type))
+        return min((at for at in due if at is not None), default=None)
 
     def _sweep(self, limit: int, retention: Retention, now: int) -> Swept:
         rescued = expired = 0

@@ -12,6 +12,7 @@ from jdobb_async_queue.backends.base import (
     DEFAULT_NAMESPACE,
     UPDATES_KEPT,
     Applied,
+    Claimed,
     ClaimRequest,
     LeaseAnswer,
     QueueBackend,
@@ -163,14 +164,14 @@ class RedisBackend(QueueBackend):
                 raise refusals.exists(jobs[place].id)
             same |= {place}
 
-    async def claim_pending_jobs(self, request: ClaimRequest) -> list[JobRecord]:
+    async def claim_pending_jobs(self, request: ClaimRequest) -> Claimed:
         """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
-        answer, _ = await self._lane("work").call(scripts.claim(request), take_back=_release)
-        return [self._record(shown) for shown in answer]
+        (jobs, due), _ = await self._lane("work").call(scripts.claim(request), take_back=_release)
+        return Claimed([self._record(shown) for shown in jobs], int(due) if due else None)
 
-    async def apply(self, changes: Sequence[Transition]) -> list[Applied]:
+    async def apply(self, changes: Sequence[Transition], *, records: bool = True) -> list[Applied]:
         """Apply guarded transitions; see ``QueueBackend.apply``."""
-        moves = [scripts.move(change, show=True) for change in changes]
+        moves = [scripts.move(change, show=records) for change in changes]
         answers = await self._lane("work").call_all(moves)
         return [
             Applied(Outcome(word.decode()), None if shown is None else self._record(shown))
@@ -229,11 +230,6 @@ class RedisBackend(QueueBackend):
         """Return ready, running, delayed and the oldest ready age, per type with live jobs."""
         rows, now = await self._call("read", Operation("figures", []))
         return {row[0].decode(): figures.stats(row, now) for row in rows if int(row[1]) or int(row[2])}
-
-    async def next_due(self, job_types: Sequence[str] | None) -> int | None:
-        """Return when time alone next makes one of these types claimable."""
-        due = await self._read(Operation("next_due", list(job_types or ())))
-        return int(due) if due else None
 
     async def read_updates(self, job_id: str, after: int, limit: int = 512) -> UpdatePage | None:
         """Return the job and its kept updates after a seq."""
@@ -386,7 +382,7 @@ class RedisBackend(QueueBackend):
 
 def _release(answer: tuple[Any, int]) -> list[Operation]:
     """Return what gives jobs back that were claimed for somebody who has gone."""
-    records = [wire.to_record(shown, lambda _: None) for shown in answer[0]]
+    records = [wire.to_record(shown, lambda _: None) for shown in answer[0][0]]
     return [
         scripts.move(Transition.release(record.id, lease_token=record.lease_token or ""), show=False)
         for record in records

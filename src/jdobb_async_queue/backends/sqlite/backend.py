@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import aiosqlite
 
-from jdobb_async_queue.backends.base import DEFAULT_NAMESPACE, UPDATES_KEPT, ClaimRequest, QueueBackend
+from jdobb_async_queue.backends.base import (
+    DEFAULT_NAMESPACE,
+    UPDATES_KEPT,
+    Claimed,
+    ClaimRequest,
+    QueueBackend,
+)
 from jdobb_async_queue.backends.bells import Bell, Bells
 from jdobb_async_queue.backends.forks import check_process, guard_fork
 from jdobb_async_queue.backends.sqlite import claiming, moving, reading, registry, storing
@@ -154,17 +160,19 @@ class SQLiteBackend(QueueBackend):
         )
         return found
 
-    async def claim_pending_jobs(self, request: ClaimRequest) -> list[JobRecord]:
+    async def claim_pending_jobs(self, request: ClaimRequest) -> Claimed:
         """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
-        claimed: list[JobRecord] = await self._write(
+        claimed: Claimed = await self._write(
             partial(claiming.claim, request=request), promised=False, take_back=_release
         )
         return claimed
 
-    async def apply(self, changes: Sequence[Transition]) -> list[Applied]:
+    async def apply(self, changes: Sequence[Transition], *, records: bool = True) -> list[Applied]:
         """Apply guarded transitions; see ``QueueBackend.apply``."""
         promised = not _MINOR_VERBS.issuperset(change.verb for change in changes)
-        applied: list[Applied] = await self._write(partial(moving.apply, changes=changes), promised=promised)
+        applied: list[Applied] = await self._write(
+            partial(moving.apply, changes=changes, records=records), promised=promised
+        )
         return applied
 
     async def heartbeat(self, leases: Sequence[LeaseRef]) -> list[LeaseAnswer]:
@@ -213,11 +221,6 @@ class SQLiteBackend(QueueBackend):
         """Return ready, running, delayed and the oldest ready age, per type with live jobs."""
         found: dict[str, JobTypeStats] = await self._read(reading.stats)
         return found
-
-    async def next_due(self, job_types: Sequence[str] | None) -> int | None:
-        """Return when time alone next makes one of these types claimable."""
-        due: int | None = await self._read(partial(reading.next_due, job_types=job_types))
-        return due
 
     async def read_updates(self, job_id: str, after: int, limit: int = 512) -> UpdatePage | None:
         """Return the job and its kept updates after a seq."""
@@ -375,10 +378,12 @@ class SQLiteBackend(QueueBackend):
         return "the in-memory database" if self.path is None else self.path
 
 
-def _release(claimed: list[JobRecord]) -> list[Call]:
+def _release(claimed: Claimed) -> list[Call]:
     """Return what gives jobs back that were claimed for somebody who has gone."""
-    changes = [Transition.release(record.id, lease_token=record.lease_token or "") for record in claimed]
-    return [Call(partial(moving.apply, changes=changes))] if changes else []
+    changes = [
+        Transition.release(record.id, lease_token=record.lease_token or "") for record in claimed.records
+    ]
+    return [Call(partial(moving.apply, changes=changes, records=False))] if changes else []
 
 
 def _tidy(writer: Writer) -> None:

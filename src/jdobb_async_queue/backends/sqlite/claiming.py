@@ -6,8 +6,9 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from jdobb_async_queue.backends.base import LeaseAnswer, Swept
+from jdobb_async_queue.backends.base import Claimed, LeaseAnswer, Swept
 from jdobb_async_queue.lifecycle import expire, rescue
+from jdobb_async_queue.models import HIGHEST_FIRST
 from jdobb_async_queue.transitions import advance, is_cancelled, start
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _SWEEP_PER_CLAIM = 100
 NOTHING_SWEPT = Swept()
 
 
-def claim(transaction: Transaction, request: ClaimRequest) -> list[JobRecord]:
+def claim(transaction: Transaction, request: ClaimRequest) -> Claimed:
     """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
     if not transaction.swept:
         sweep(transaction, _SWEEP_PER_CLAIM, request.retention)
@@ -42,7 +43,8 @@ def claim(transaction: Transaction, request: ClaimRequest) -> list[JobRecord]:
         token = f"{request.token}.{len(claimed)}"
         new, update = start(old, token, request.lease, request.worker_id, now)
         claimed.append(transaction.start(kept, new, update))
-    return claimed
+    is_full = len(claimed) == request.limit
+    return Claimed(claimed, None if is_full else _next_due(transaction, request.job_types))
 
 
 def sweep(transaction: Transaction, limit: int, retention: Retention) -> Swept:
@@ -81,6 +83,21 @@ def _beat(transaction: Transaction, ref: LeaseRef) -> LeaseAnswer:
         expires_at = transaction.now + length
         transaction.write("renew_lease", expires_at, seq)
     return LeaseAnswer("ok", max(0, expires_at - transaction.now))
+
+
+def _next_due(transaction: Transaction, job_types: tuple[str, ...] | None) -> int | None:
+    ns, now = transaction.ns, transaction.now
+    due = [row[0] for row in transaction.all("next_lease_end", ns)]
+    if job_types is None:
+        job_types = tuple(row[0] for row in transaction.named("pending_types", ns=ns))
+    for job_type in job_types:
+        settings = transaction.type(job_type)
+        if settings.paused and (settings.pause_until is None or settings.pause_until > now):
+            due.append(settings.pause_until)
+            continue
+        for priority in HIGHEST_FIRST:
+            due += [row[0] for row in transaction.all("next_run_at", ns, job_type, priority, now)]
+    return min((at for at in due if at is not None), default=None)
 
 
 def _claimable(transaction: Transaction, job_types: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from jdobb_async_queue.transitions import Transition
 
 
-def apply(transaction: Transaction, changes: Sequence[Transition]) -> list[Applied]:
+def apply(transaction: Transaction, changes: Sequence[Transition], *, records: bool) -> list[Applied]:
     """Apply guarded transitions; see ``QueueBackend.apply``."""
-    return [_apply_one(transaction, change) for change in changes]
+    return [_apply_one(transaction, change, records=records) for change in changes]
 
 
-def _apply_one(transaction: Transaction, change: Transition) -> Applied:
+def _apply_one(transaction: Transaction, change: Transition, *, records: bool) -> Applied:
     kept = transaction.job(change.job_id)
     outcome = check(None if kept is None else kept.record, change)
     if kept is None:
@@ -33,7 +33,8 @@ def _apply_one(transaction: Transaction, change: Transition) -> Applied:
     ):
         return Applied(Outcome.CONFLICT, kept.record)
     new, update = advance(kept.record, change, transaction.now)
-    return Applied(outcome, transaction.move(kept, new, update, change.failure))
+    moved = transaction.move(kept, new, update, change.failure)
+    return Applied(outcome, moved if records else None)
 
 
 def _is_key_taken(

@@ -252,10 +252,8 @@ SELECT
 SELECT min(run_at) FROM jobs WHERE status = 'pending' AND ns = ? AND job_type = ? AND priority = ?
 
 -- name: next_run_at
--- A job that became due a moment ago counts if time alone made it ready: whoever asks may have tried to
--- claim just before.
 SELECT run_at FROM jobs
-WHERE status = 'pending' AND ns = ? AND job_type = ? AND priority = ? AND run_at > ? AND run_at > updated_at
+WHERE status = 'pending' AND ns = ? AND job_type = ? AND priority = ? AND run_at > ?
 ORDER BY run_at LIMIT 1
 
 -- name: next_lease_end

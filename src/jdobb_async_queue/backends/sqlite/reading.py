@@ -12,7 +12,7 @@ from jdobb_async_queue.backends.base import RecordPage, UpdatePage
 from jdobb_async_queue.backends.history import HOUR, MINUTE, ErrorTally, Tally, error_groups
 from jdobb_async_queue.backends.listing import has_metadata, matches, sort_key
 from jdobb_async_queue.backends.sqlite import rows
-from jdobb_async_queue.models import PRIORITIES, JobTypeStats
+from jdobb_async_queue.models import HIGHEST_FIRST, JobTypeStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from jdobb_async_queue.models import ErrorGroup, HistoryPoint
     from jdobb_async_queue.records import JobRecord
 
-_PRIORITIES = sorted(PRIORITIES, reverse=True)
 _LAST = 2**62
-_JUST_NOW = 1000
 
 
 class Candidate(NamedTuple):
@@ -129,7 +127,7 @@ def _newest(transaction: Transaction, query: ListQuery, most: int) -> Iterator[C
 def _pending(transaction: Transaction, query: ListQuery, most: int) -> Iterator[Candidate]:
     rank, run_at, seq = query.after or (-_LAST, -_LAST, -_LAST)
     types = _types(transaction, query, "pending")
-    for priority in _PRIORITIES:
+    for priority in HIGHEST_FIRST:
         if -priority < rank:
             continue
         begin = (run_at, seq) if -priority == rank else (-_LAST, -_LAST)
@@ -199,28 +197,12 @@ def _type_stats(transaction: Transaction, job_type: str, pending: int, running: 
     ((delayed,),) = transaction.named("delayed", ns=transaction.ns, job_type=job_type, now=now)
     firsts = [
         row[0]
-        for priority in _PRIORITIES
+        for priority in HIGHEST_FIRST
         for row in transaction.all("first_run_at", transaction.ns, job_type, priority)
         if row[0] is not None and row[0] <= now
     ]
     age = (now - min(firsts)) / 1000 if firsts else None
     return JobTypeStats(ready=pending - delayed, running=running, delayed=delayed, oldest_ready_age=age)
-
-
-def next_due(transaction: Transaction, job_types: Sequence[str] | None) -> int | None:
-    """Return when time alone next makes one of these types claimable."""
-    ns, now = transaction.ns, transaction.now
-    due = [row[0] for row in transaction.all("next_lease_end", ns)]
-    if job_types is None:
-        job_types = [job_type for (job_type,) in transaction.named("pending_types", ns=ns)]
-    for job_type in job_types:
-        settings = transaction.type(job_type)
-        if settings.paused and (settings.pause_until is None or settings.pause_until > now):
-            due.append(settings.pause_until)
-            continue
-        for priority in _PRIORITIES:
-            due += [row[0] for row in transaction.all("next_run_at", ns, job_type, priority, now - _JUST_NOW)]
-    return min((at for at in due if at is not None), default=None)
 
 
 def history(transaction: Transaction, since: int) -> list[HistoryPoint]:

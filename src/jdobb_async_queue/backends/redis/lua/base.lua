@@ -7,8 +7,15 @@ local at_end = {} -- what is done when all operations have run
 local current = 0 -- the number of the operation that runs
 
 -- Whole numbers go to Redis as text: beyond 14 digits Lua would round them on its own.
+local texts = {}
+
 local function text(number)
-  return string.format('%.0f', number)
+  local found = texts[number]
+  if not found then
+    found = string.format('%.0f', number)
+    texts[number] = found
+  end
+  return found
 end
 
 local now = tonumber(ARGV[2])

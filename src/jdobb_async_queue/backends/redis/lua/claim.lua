@@ -34,11 +34,10 @@ local function best(job_types, rank, limit)
   return members
 end
 
--- Start an attempt of a pending job.
+-- Start an attempt of a pending job. Its place in the indexes is the caller's concern.
 local function start(job, token, lease, worker)
   if job.l then write_log(job) end
   local run_at = number(job, 'r', tonumber(job.c))
-  unindex(job)
   touch(job)
   set(job, 's', 'a')
   add(job, 'n', 1)
@@ -49,21 +48,20 @@ local function start(job, token, lease, worker)
   set(job, 'k', token)
   set(job, 'ln', text(lease))
   if job.us then free_key(job) end
-  index(job)
-  call('ZADD', PREFIX .. 'leases', text(now + lease), job.id .. '|' .. token)
   announce(job, STATUS_KIND)
   tally(job.t, 'started')
   tally(job.t, 'wait', bucket(now - run_at))
   save(job)
 end
 
-local function claimable(at, count)
-  local wanted = {}
-  if count < 0 then
-    wanted = call('SMEMBERS', PREFIX .. 'types')
-  else
-    for n = 0, count - 1 do wanted[n + 1] = ARGV[at + n] end
-  end
+local function requested(at, count)
+  if count < 0 then return call('SMEMBERS', PREFIX .. 'types') end
+  local job_types = {}
+  for n = 0, count - 1 do job_types[n + 1] = ARGV[at + n] end
+  return job_types
+end
+
+local function claimable(wanted)
   local found = {}
   for _, job_type in ipairs(wanted) do
     if not is_paused(job_type) then found[#found + 1] = job_type end
@@ -81,33 +79,51 @@ local function claimed_before(claims)
   return found
 end
 
+-- Move started jobs of one type to their new places: all at once, for it is cheaper.
+local function move_started(job_type, started)
+  local members, places, leases = {}, {}, {}
+  for n, job in ipairs(started) do
+    members[n] = member(job)
+    places[2 * n - 1], places[2 * n] = NOW, members[n]
+    leases[2 * n - 1], leases[2 * n] = text(now + job.ln), job.id .. '|' .. job.k
+  end
+  call('ZREM', index_key('p', job_type), unpack(members))
+  call('ZADD', index_key('a', job_type), unpack(places))
+  call('ZADD', PREFIX .. 'leases', unpack(leases))
+end
+
 -- ARGUMENTS  the token, to which each job's number is added; how many at most; the lease in ms; the worker's
 --            id or ''; ms to keep what is found failed or ''; how many job types, -1 for all; these
--- RETURNS    the jobs
+-- RETURNS    {the jobs, when to claim again or ''}
 function operations.claim(at)
   local token, limit, lease = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local worker, keep = given(ARGV[at + 3]), tonumber(ARGV[at + 4])
-  if remembered() then return claimed_before(remembered()) end
+  if remembered() then return {claimed_before(remembered()), ''} end
   sweep(SWEEP_PER_CLAIM, keep)
-  local job_types = claimable(at + 6, tonumber(ARGV[at + 5]))
+  local wanted = requested(at + 6, tonumber(ARGV[at + 5]))
+  local job_types = claimable(wanted)
   local answer, used, claims = {}, {}, {}
   for rank = 0, 2 do
     while #answer < limit do
       local members = best(job_types, rank, limit - #answer)
       if #members == 0 then break end
+      local started = {}
       for _, found in ipairs(members) do
-        local job = load(id_of(found[1]))
-        used[found[2]] = true
+        local job_type, job = found[2], load(id_of(found[1]))
+        used[job_type] = true
         if not job or job.s ~= 'p' then
-          call('ZREM', index_key('p', found[2]), found[1])
+          call('ZREM', index_key('p', job_type), found[1])
         elseif job.sb and tonumber(job.sb) <= now then
           expire_now(job, keep)
         else
           start(job, token .. '.' .. #answer, lease, worker)
+          started[job_type] = started[job_type] or {}
+          table.insert(started[job_type], job)
           claims[#claims + 1] = job.id .. '|' .. job.k
-          answer[#answer + 1] = shown(job)
+          answer[#answer + 1] = shown(job, text(now + lease))
         end
       end
+      for job_type, jobs in pairs(started) do move_started(job_type, jobs) end
     end
   end
   for _, job_type in ipairs(job_types) do
@@ -118,5 +134,5 @@ function operations.claim(at)
     end
   end
   if #claims > 0 then remember(table.concat(claims, ' ')) end
-  return answer
+  return {answer, #answer < limit and next_due(wanted) or ''}
 end

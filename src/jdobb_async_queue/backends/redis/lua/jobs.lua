@@ -27,22 +27,18 @@ end
 
 -- Set a field of a job, nil removes it. Nothing is written before `save`.
 local function set(job, field, value)
-  if value == nil then
-    if job[field] ~= nil then job.removed[#job.removed + 1] = field end
-    job.changed[field] = nil
-  else
-    job.changed[field] = value
+  if value ~= nil then
+    local changed = job.changed
+    local count = #changed
+    changed[count + 1], changed[count + 2] = field, value
+  elseif job[field] ~= nil then
+    job.removed[#job.removed + 1] = field
   end
   job[field] = value
 end
 
 local function save(job)
-  local flat = {}
-  for field, value in pairs(job.changed) do
-    flat[#flat + 1] = field
-    flat[#flat + 1] = value
-  end
-  if #flat > 0 then call('HSET', key_of('j', job.id), unpack(flat)) end
+  if #job.changed > 0 then call('HSET', key_of('j', job.id), unpack(job.changed)) end
   local removed = {}
   for _, field in ipairs(job.removed) do
     if job[field] == nil then removed[#removed + 1] = field end
@@ -144,7 +140,8 @@ local function remove(job)
 end
 
 -- What an answer says of a job: its hash, when its lease ends, its payload, its results, its errors.
-local function shown(job)
+-- `ends` spares a look if the caller knows it.
+local function shown(job, ends)
   local flat = {}
   for field, value in pairs(job) do
     if type(value) == 'string' and field ~= 'id' then
@@ -153,7 +150,7 @@ local function shown(job)
     end
   end
   settings_of(job.t)
-  local ends = job.s == 'a' and call('ZSCORE', PREFIX .. 'leases', job.id .. '|' .. job.k)
+  ends = ends or job.s == 'a' and call('ZSCORE', PREFIX .. 'leases', job.id .. '|' .. job.k)
   return {
     job.id, flat, ends or '', call('GET', key_of('d', job.id)) or '',
     job.s == 'c' and call('GET', key_of('o', job.id)) or '',

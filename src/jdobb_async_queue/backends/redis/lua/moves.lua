@@ -1,7 +1,7 @@
 -- Moves: the guard that all share, and what leaving one status and entering another has in common.
 --
 -- A move's arguments are the job's id, a lease token with '=' before it or '', a version or '', '1' if the
--- answer shall show the job; then its own. Its answer is {outcome, the job as `shown` or false}.
+-- answer shall show the job also when it was moved; then its own. Its answer is {outcome, the job as `shown` or false}.
 
 local LIVE, PENDING, PROCESSING = {p = true, a = true}, {p = true}, {a = true}
 local MAX_ERRORS = 20
@@ -27,7 +27,7 @@ local function move(at, allowed, settling, effect)
     end
     save(job)
   end
-  return {outcome, ARGV[at + 3] == '1' and shown(job)}
+  return {outcome, (outcome ~= 'ok' or ARGV[at + 3] == '1') and shown(job)}
 end
 
 -- Leave the present status. `settled` is the call, with its token, that ended an attempt.

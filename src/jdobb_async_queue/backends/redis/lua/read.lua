@@ -67,28 +67,6 @@ function operations.figures()
   return answer
 end
 
--- ARGUMENTS  job types, none for all
--- RETURNS    the next instant at which time alone makes one of them claimable, or ''
-function operations.next_due(at, count)
-  local due = tonumber(call('ZRANGE', PREFIX .. 'leases', 0, 0, 'WITHSCORES')[2]) or math.huge
-  local job_types = {}
-  for place = at, at + count - 1 do job_types[#job_types + 1] = ARGV[place] end
-  if count == 0 then job_types = call('SMEMBERS', PREFIX .. 'types') end
-  for _, job_type in ipairs(job_types) do
-    if is_paused(job_type) then
-      due = math.min(due, tonumber(settings_of(job_type)[2] or math.huge))
-    else
-      for rank = 0, 2 do
-        local from = rank * RANK
-        local found = call('ZRANGEBYSCORE', index_key('p', job_type), '(' .. text(from + now), '(' .. text(from + RANK),
-          'WITHSCORES', 'LIMIT', 0, 1)
-        if found[2] then due = math.min(due, found[2] - from) end
-      end
-    end
-  end
-  return due == math.huge and '' or text(due)
-end
-
 -- RETURNS    for each job type with settings its type and its hash, flat
 function operations.settings()
   local answer = {}

@@ -15,3 +15,21 @@ local function has_ready(job_type)
   end
   return false
 end
+
+-- Return the next instant at which time alone makes one of these types claimable, or ''.
+local function next_due(job_types)
+  local due = tonumber(call('ZRANGE', PREFIX .. 'leases', 0, 0, 'WITHSCORES')[2]) or math.huge
+  for _, job_type in ipairs(job_types) do
+    if is_paused(job_type) then
+      due = math.min(due, tonumber(settings_of(job_type)[2] or math.huge))
+    else
+      for rank = 0, 2 do
+        local from = rank * RANK
+        local found = call('ZRANGEBYSCORE', index_key('p', job_type), '(' .. text(from + now),
+          '(' .. text(from + RANK), 'WITHSCORES', 'LIMIT', 0, 1)
+        if found[2] then due = math.min(due, found[2] - from) end
+      end
+    end
+  end
+  return due == math.huge and '' or text(due)
+end
