@@ -86,7 +86,7 @@ async def log_of(queue: JobQueue, job_id: str, after: int = 0) -> list[JobUpdate
 
 
 async def sweep(queue: JobQueue) -> Swept:
-    """Do what the maintenance loop of a worker does about leases and ttl."""
+    """Do what the sweeper of a worker does about leases and ttl."""
     return await queue.backend.sweep(100, FOR_EVER)
 
 

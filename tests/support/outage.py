@@ -13,7 +13,7 @@ _CALLS = sorted(QueueBackend.__abstractmethods__ - {"now", "watch"})
 def _forward(name: str) -> Callable[..., Awaitable[Any]]:
     async def call(self: FailingBackend, *args: Any, **options: Any) -> Any:
         self.called[name] = self.called.get(name, 0) + 1
-        if self.down:
+        if self.down or name in self.refused:
             msg = "the backend is down"
             raise BackendUnavailable(msg)
         return await getattr(self.inner, name)(*args, **options)
@@ -22,13 +22,17 @@ def _forward(name: str) -> Callable[..., Awaitable[Any]]:
 
 
 class FailingBackend(QueueBackend):
-    """``down`` switches the outage; ``called`` counts the calls by name, also the refused ones."""
+    """``down`` switches the outage, ``refused`` are the names of calls that fail also without it.
+
+    ``called`` counts the calls by name, also the refused ones.
+    """
 
     name = "failing"
 
     def __init__(self, inner: QueueBackend) -> None:
         self.inner = inner
         self.down = False
+        self.refused: frozenset[str] = frozenset()
         self.called: dict[str, int] = {}
 
     @property

@@ -156,10 +156,40 @@ async def test_what_a_handler_reports_during_an_outage_is_delivered_afterwards(f
     assert said[-3:-1] == [("progress", "during"), ("log", "a line")]
 
 
+async def test_handlers_never_outnumber_the_slots_while_outcomes_cannot_be_stored(failing, start):
+    running, most, started = 0, 0, []
+
+    async def email(ctx):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        started.append(ctx.id)
+        await asyncio.sleep(0)
+        running -= 1
+
+    queue = JobQueue(failing)
+    failing.refused = frozenset({"apply"})
+    ids = [await queue.enqueue("email") for _ in range(12)]
+    await start(on=queue, max_concurrent=3, email=email)
+
+    async def refused_often():
+        return failing.called.get("apply", 0) >= 5
+
+    await eventually(refused_often)
+    while_refused = len(started)
+    failing.refused = frozenset()
+    for job_id in ids:
+        assert (await queue.wait(job_id, WITHIN)).status is JobStatus.COMPLETE
+
+    assert 3 <= while_refused <= 6
+    assert most == 3
+    assert sorted(started) == sorted(ids)
+
+
 async def test_stopping_is_bounded_when_the_backend_hangs(monkeypatch):
     async def email(ctx): ...
 
-    async def never(*_):
+    async def never(*_, **__):
         await asyncio.Event().wait()
 
     failing = FailingBackend(MemoryBackend())

@@ -79,11 +79,12 @@ class ClaimRequest:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim got, best first, and when time alone next makes one of its types claimable.
+    """What a claim got, best first, and when time alone next changes what such a claim would find.
 
-    ``next_due`` is the earliest future ``run_at`` of a pending job, the earliest end of any lease, or the
-    earliest end of a pause; a paused type's ``run_at`` does not count. It lies ahead of the claim, so that
-    whoever waits for it does not spin. None when there is no such instant, and when the claim was full.
+    ``next_due`` is the earliest future ``run_at`` of a pending job, the earliest end of any lease or of any
+    job's ttl, or the earliest end of a pause; a paused type's ``run_at`` does not count. It lies ahead of the
+    claim, so that whoever waits for it does not spin. None when there is no such instant, and when the claim
+    was full.
     """
 
     records: list[JobRecord]
@@ -183,6 +184,8 @@ class QueueBackend(ABC):
     name: ClassVar[str]
     namespace: str = DEFAULT_NAMESPACE
     """Which of the queues in its store this is; two namespaces share nothing."""
+    idle_interval: float = 0.8
+    """Seconds after which a worker that has nothing to do looks for itself, though nothing woke it."""
 
     @property
     def durability(self) -> Durability:

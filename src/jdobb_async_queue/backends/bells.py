@@ -42,6 +42,11 @@ class Bell:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def nudge(self) -> None:
+        """End the watcher's present wait, if it waits, without a ring."""
+        if self._waiter is not None:
+            _end(self._waiter)
+
     def clear(self) -> None:
         """Forget earlier rings: what follows is read afresh."""
         self._rung = False

@@ -107,7 +107,7 @@ class LoopFailed:
 
 @dataclass(frozen=True, slots=True)
 class JobsSwept:
-    """Maintenance moved due jobs."""
+    """A sweep moved due jobs."""
 
     rescued: int
     expired: int

@@ -47,11 +47,13 @@ class Completer(Loop):
         if not batch:
             return None
         settled = [(execution, outcome, *self._settle(execution, outcome)) for execution, outcome in batch]
+        self.shift.slots.leave(execution for execution, _ in batch)
         try:
             answers = iter(
                 await self._apply([change for *_, reports, last in settled for change in (*reports, last)])
             )
         except BaseException:
+            self.shift.slots.stay()
             for execution, _, reports, _ in settled:
                 self._reporter.put_back(execution, reports)
             raise

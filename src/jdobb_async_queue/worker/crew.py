@@ -14,7 +14,7 @@ from jdobb_async_queue.worker.completer import Completer
 from jdobb_async_queue.worker.executor import TO_OBEY, Executor
 from jdobb_async_queue.worker.fetcher import Fetcher
 from jdobb_async_queue.worker.heartbeat import Heartbeat
-from jdobb_async_queue.worker.maintenance import Maintenance
+from jdobb_async_queue.worker.maintenance import Pruner, Sweeper
 from jdobb_async_queue.worker.reporter import Reporter
 from jdobb_async_queue.worker.shift import SHUTDOWN
 
@@ -42,7 +42,7 @@ class Crew:
         self._executor = Executor(shift, self._completer, self._reporter)
         self._fetcher = Fetcher(shift, self._executor, burst=burst)
         self._heartbeat = Heartbeat(shift, self._obey)
-        self._maintenance = Maintenance(shift)
+        self._sweeper, self._pruner = Sweeper(shift), Pruner(shift)
         self._tasks: dict[Loop, asyncio.Task[None]] = {}
         shift.slots.on_free(self._freed.set)
 
@@ -62,7 +62,7 @@ class Crew:
     async def run(self) -> None:
         """Run until ``leave`` was called or a burst has ended, then stop in order."""
         loops: tuple[Loop, ...] = (
-            self._completer, self._reporter, self._heartbeat, self._maintenance, self._fetcher,
+            self._completer, self._reporter, self._heartbeat, self._sweeper, self._pruner, self._fetcher,
         )  # fmt: skip
         self._tasks = {loop: asyncio.ensure_future(loop.run()) for loop in loops}
         leaving = asyncio.ensure_future(self._leaving.wait())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 from jdobb_async_queue.backends.base import ClaimRequest
 from jdobb_async_queue.backends.bells import type_topic
 from jdobb_async_queue.transitions import Transition
-from jdobb_async_queue.worker.loop import Loop
+from jdobb_async_queue.worker.loop import REST, Loop
 from jdobb_async_queue.worker.shift import Execution
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _SOONEST = 0.002
 """Seconds between two looks when something is due that the last claim did not get."""
+_MANY = 16
 
 
 class Fetcher(Loop):
@@ -53,22 +55,31 @@ class Fetcher(Loop):
     async def poll(self) -> float | None:
         """Claim into the free slots; return when to look again."""
         shift = self.shift
-        types, free = shift.claimable(), shift.slots.free
-        self._starved = free <= 0
+        types, limit = shift.claimable(), self._limit()
+        self._starved = limit <= 0
         if shift.quiet or self._starved or not types:
             return self._until(None) if self._burst else None
         await shift.publish()
         asked_at = shift.clock.monotonic()
-        claimed = await shift.backend.claim_pending_jobs(self._request(types, free))
+        claimed = await shift.backend.claim_pending_jobs(self._request(types, limit))
         if self.stopped:
             await self._give_back(claimed.records)
             return None
         for record in claimed.records:
             self._start(record, asked_at)
-        if len(claimed.records) == free:
+        if len(claimed.records) == limit:
             self._starved = True
             return 0.0
         return self._until(claimed.next_due)
+
+    def _limit(self) -> int:
+        """Return how many jobs to claim: where slots are many, half of them at a time.
+
+        The store then works on one half while the handlers of the other run.
+        """
+        slots = self.shift.slots
+        most = slots.size if slots.size < _MANY else (slots.size + 1) // 2
+        return min(slots.free, most)
 
     def _until(self, due: int | None) -> float:
         shift = self.shift
@@ -77,9 +88,11 @@ class Fetcher(Loop):
                 self.stop()
             self._starved = True
             return shift.poll_interval
-        if due is None:
-            return shift.poll_interval
-        return min(shift.poll_interval, max(_SOONEST, (due - shift.backend.now()) / 1000))
+        rest = max(shift.poll_interval, shift.pulse.interval)
+        soon = math.inf if due is None else max(_SOONEST, (due - shift.backend.now()) / 1000)
+        if soon >= rest:
+            return REST if rest == shift.pulse.interval else rest
+        return soon
 
     def _request(self, types: tuple[str, ...], limit: int) -> ClaimRequest:
         options = self.shift.options

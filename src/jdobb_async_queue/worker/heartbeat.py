@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from typing import TYPE_CHECKING, ClassVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from jdobb_async_queue.backends.base import LeaseRef
 from jdobb_async_queue.backends.bells import CANCELLED as CANCELLED_TOPIC
 from jdobb_async_queue.records import WorkerRecord
-from jdobb_async_queue.worker.loop import Loop
+from jdobb_async_queue.worker.loop import REST, Loop
 from jdobb_async_queue.worker.shift import CANCELLED, LOST
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _RENEWALS_PER_LEASE = 3
 
 
 class Heartbeat(Loop):
-    """Looks at each running lease every second, and at once after a cancellation; renews at a third."""
+    """Looks at the running leases every second, and at once after a cancellation; renews each at a third."""
 
     name: ClassVar[str] = "heartbeat"
 
@@ -32,8 +33,11 @@ class Heartbeat(Loop):
         self._obey = obey
         self._due: dict[str, float] = {}
         """When each lease is to be renewed, by the monotonic clock."""
+        self._look_at = math.inf
+        """When to look at the leases, by the same clock."""
         self._registered = float("-inf")
         self._started_at = shift.backend.now()
+        shift.slots.on_take(self._begin)
 
     async def run(self) -> None:
         """Poll until stopped, woken by cancellations anywhere."""
@@ -43,20 +47,27 @@ class Heartbeat(Loop):
     async def poll(self) -> float | None:
         """Check the leases, and the registration when its time has come or something was signalled."""
         now = self.shift.clock.monotonic()
-        await self._check_leases(now)
-        if self.woken or now >= self._registered + _REGISTER_EVERY:
-            await self._register(now)
-        rest = min(_LOOK_EVERY, self.shift.options.lease / 1000 / _RENEWALS_PER_LEASE)
-        return max(0.0, min([rest, *(at - now for at in self._due.values())]))
-
-    async def _check_leases(self, now: float) -> None:
         executions = [item for item in self.shift.slots.executions if item.keeps_lease]
         self._due = {
             item.token: self._due.get(item.token, _third(item, item.deadline - item.lease))
             for item in executions
         }
+        pause = min(_LOOK_EVERY, self.shift.options.lease / 1000 / _RENEWALS_PER_LEASE)
+        if executions and (self.woken or now >= min(self._look_at, *self._due.values())):
+            await self._check_leases(executions, now)
+            self._look_at = now + pause
+        if self.woken or now >= self._registered + _REGISTER_EVERY:
+            await self._register(now)
         if not executions:
-            return
+            self._look_at = math.inf
+            return REST
+        self._look_at = min(self._look_at, now + pause)
+        return max(0.0, min(self._look_at, *self._due.values()) - now)
+
+    def _begin(self) -> None:
+        self.bell.nudge()
+
+    async def _check_leases(self, executions: list[Execution], now: float) -> None:
         refs = [
             LeaseRef(item.record.id, item.token, extend=now >= self._due[item.token]) for item in executions
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +13,7 @@ from jdobb_async_queue.instrumentation import facts
 if TYPE_CHECKING:
     from jdobb_async_queue.worker.shift import Shift
 
+REST = math.inf
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 
 
@@ -30,7 +32,11 @@ class Loop(ABC):
 
     @abstractmethod
     async def poll(self) -> float | None:
-        """Do what is to be done now; return the seconds until the next look, None to wait for the bell."""
+        """Do what is to be done now.
+
+        Return the seconds until the next look, None to wait for the bell, ``REST`` to look again when all
+        loops do that rest.
+        """
 
     def ring(self) -> None:
         """Wake the loop."""
@@ -60,7 +66,11 @@ class Loop(ABC):
             if self._failures:
                 self.shift.tell(facts.BackendBack(self.name, self._failures))
                 self._failures = 0
-        if not self.stopped:
+        if self.stopped:
+            return
+        if delay == REST:
+            await self.shift.pulse.rest(self.bell)
+        else:
             await self.bell.wait(delay)
 
     def _failed(self, fact: facts.Fact) -> float:

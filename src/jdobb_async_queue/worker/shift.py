@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jdobb_async_queue.instrumentation import facts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from jdobb_async_queue.backends.base import QueueBackend
     from jdobb_async_queue.clock import Clock
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jdobb_async_queue.records import JobRecord
     from jdobb_async_queue.router import Handler
     from jdobb_async_queue.transitions import Transition
+    from jdobb_async_queue.worker.pulse import Pulse
 
 logger = logging.getLogger("jdobb_async_queue")
 
@@ -77,13 +78,19 @@ class Execution:
 
 
 class Slots:
-    """The jobs that a worker runs; a slot is taken from the claim until the job is settled."""
+    """The jobs that a worker runs; a slot is taken from the claim until the job is settled.
+
+    While the outcome of a job whose handler has ended is on its way to be stored, its slot counts as free:
+    the claim that fills it can leave in the same call. So handlers never outnumber the slots.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._taken: dict[str, Execution] = {}
+        self._leaving: set[str] = set()
         self._tasks: dict[asyncio.Task[Any], Execution] = {}
         self._listeners: list[Callable[[], None]] = []
+        self._takers: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return len(self._taken)
@@ -91,7 +98,7 @@ class Slots:
     @property
     def free(self) -> int:
         """Return how many more jobs may be claimed."""
-        return self.size - len(self._taken)
+        return self.size - len(self._taken) + len(self._leaving)
 
     @property
     def executions(self) -> list[Execution]:
@@ -102,9 +109,16 @@ class Slots:
         """Call ``listener`` whenever a slot becomes free."""
         self._listeners.append(listener)
 
+    def on_take(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` whenever a slot is taken while none was."""
+        self._takers.append(listener)
+
     def take(self, execution: Execution) -> None:
         """Occupy a slot."""
+        is_first = not self._taken
         self._taken[execution.token] = execution
+        for listener in self._takers if is_first else ():
+            listener()
 
     def run_in(self, task: asyncio.Task[Any] | None, execution: Execution) -> None:
         """Remember which task runs an execution, before it does; also where tasks begin at once."""
@@ -112,8 +126,19 @@ class Slots:
             execution.task = task
             self._tasks[task] = execution
 
+    def leave(self, executions: Iterable[Execution]) -> None:
+        """Count slots as free whose jobs are being settled."""
+        self._leaving.update(item.token for item in executions if item.ended and item.token in self._taken)
+        for listener in self._listeners if self._leaving else ():
+            listener()
+
+    def stay(self) -> None:
+        """Count those as taken again that were not settled after all."""
+        self._leaving.clear()
+
     def give_back(self, execution: Execution) -> None:
         """Free the slot of a job that is settled or lost and whose handler has ended."""
+        self._leaving.discard(execution.token)
         if self._taken.pop(execution.token, None) is not None:
             if execution.task is not None:
                 self._tasks.pop(execution.task, None)
@@ -142,6 +167,7 @@ class Shift:
     publish: Callable[[], Awaitable[None]]
     """Stores the settings of handlers that have not been published yet."""
     listeners: list[Listener]
+    pulse: Pulse
     quiet: bool = False
     leaving: bool = False
     """The run is being cancelled: a handler that is cancelled now does not fail, it stops."""

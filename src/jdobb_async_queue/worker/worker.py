@@ -16,6 +16,7 @@ from jdobb_async_queue.instrumentation import facts
 from jdobb_async_queue.instrumentation.logs import log
 from jdobb_async_queue.worker.crew import Crew
 from jdobb_async_queue.worker.handlers import HandlerTable
+from jdobb_async_queue.worker.pulse import Pulse
 from jdobb_async_queue.worker.shift import Shift, Slots
 from jdobb_async_queue.worker.watchdog import Watchdog
 
@@ -34,7 +35,8 @@ class Worker:
     """Runs the handlers of some job types on a queue's jobs.
 
     ``job_types`` None means every type that has a handler here. ``poll_interval`` (seconds) is only the
-    safety net: an enqueue wakes a waiting worker at once. ``max_concurrent`` is the number of slots.
+    safety net: an enqueue wakes a waiting worker at once, and a backend that many share may be looked at less
+    often (``QueueBackend.idle_interval``). ``max_concurrent`` is the number of slots.
     ``shutdown_grace`` is how many seconds ``stop()`` lets running jobs finish. ``lifespan`` is an async
     context manager function around the run; what it yields is ``ctx.state``.
     """
@@ -167,6 +169,7 @@ class Worker:
             bound=self._table.bound,
             publish=lambda: self._table.publish(backend),
             listeners=self._listeners,
+            pulse=Pulse(backend.idle_interval, options.rng),
         )
 
     def _handlers_changed(self, shift: Shift, crew: Crew) -> None:

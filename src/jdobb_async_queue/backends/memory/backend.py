@@ -351,7 +351,7 @@ class MemoryBackend(MemoryRegistry):
         self._bells.ring_job(record.id)
 
     def _next_due(self, job_types: Iterable[str], now: int) -> int | None:
-        due = [self._jobs.next_lease_end()]
+        due = [self._jobs.next_lease_end(), self._jobs.next_deadline()]
         for job_type in job_types:
             if self._is_paused(job_type, now):
                 due.append(self._types[job_type].pause_until)

@@ -83,6 +83,11 @@ class Jobs:
         first = self._leases.peek()
         return None if first is None else first[0]
 
+    def next_deadline(self) -> int | None:
+        """Return when the ttl of the first pending job is over."""
+        first = self._deadlines.peek()
+        return None if first is None else first[0]
+
     # -- what is due -----------------------------------------------------------------------------------
 
     def pop_expired_lease(self, now: int) -> JobRecord | None:

@@ -64,6 +64,7 @@ class RedisBackend(QueueBackend):
     """
 
     name: ClassVar[str] = "redis"
+    idle_interval = 6.5
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jdobb_async_queue")
 
-PING_EVERY = 30.0
+PING_EVERY = 75.0
 """Seconds of silence after which the server is asked for a sign of life."""
 ANSWER_WITHIN = 10.0
 """Seconds within which it must give one."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jdobb_async_queue")
 
-BLOCK = 30.0
+BLOCK = 75.0
 """Seconds of one blocking call."""
 GRACE = 2.0
 """Seconds more within which its answer must come."""

@@ -87,7 +87,7 @@ def _beat(transaction: Transaction, ref: LeaseRef) -> LeaseAnswer:
 
 def _next_due(transaction: Transaction, job_types: tuple[str, ...] | None) -> int | None:
     ns, now = transaction.ns, transaction.now
-    due = [row[0] for row in transaction.all("next_lease_end", ns)]
+    due = [row[0] for name in ("next_lease_end", "next_deadline") for row in transaction.all(name, ns)]
     if job_types is None:
         job_types = tuple(row[0] for row in transaction.named("pending_types", ns=ns))
     for job_type in job_types:

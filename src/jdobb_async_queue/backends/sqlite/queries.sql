@@ -259,6 +259,9 @@ ORDER BY run_at LIMIT 1
 -- name: next_lease_end
 SELECT min(lease_expires_at) FROM jobs WHERE status = 'processing' AND ns = ?
 
+-- name: next_deadline
+SELECT min(start_by) FROM jobs WHERE start_by IS NOT NULL AND ns = ?
+
 -- name: tallies
 SELECT minute, job_type, figure, bucket, n FROM tallies WHERE ns = ? AND minute > ?
 ORDER BY minute, job_type

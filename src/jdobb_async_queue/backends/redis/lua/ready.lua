@@ -16,9 +16,12 @@ local function has_ready(job_type)
   return false
 end
 
--- Return the next instant at which time alone makes one of these types claimable, or ''.
+-- Return the next instant at which time alone changes what a claim of these types would find, or ''.
 local function next_due(job_types)
-  local due = tonumber(call('ZRANGE', PREFIX .. 'leases', 0, 0, 'WITHSCORES')[2]) or math.huge
+  local due = math.huge
+  for _, name in ipairs({'leases', 'deadlines'}) do
+    due = math.min(due, tonumber(call('ZRANGE', PREFIX .. name, 0, 0, 'WITHSCORES')[2]) or math.huge)
+  end
   for _, job_type in ipairs(job_types) do
     if is_paused(job_type) then
       due = math.min(due, tonumber(settings_of(job_type)[2] or math.huge))
