@@ -30,6 +30,9 @@ class Completer(Loop):
         self._reporter = reporter
         self._waiting: list[tuple[Execution, AttemptOutcome]] = []
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def submit(self, execution: Execution, outcome: AttemptOutcome) -> None:
         """Take the outcome of an attempt."""
         execution.settling = True

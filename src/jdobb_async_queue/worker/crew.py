@@ -21,9 +21,12 @@ from jdobb_async_queue.worker.shift import SHUTDOWN
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from jdobb_async_queue.lifecycle import AttemptOutcome
     from jdobb_async_queue.worker.loop import Loop
-    from jdobb_async_queue.worker.shift import Shift
+    from jdobb_async_queue.worker.shift import Execution, Shift
 
+_COMPLETERS = 2
+"""While the outcomes of one are on their way to the store, the other gathers those that come."""
 _TO_ANSWER = 1.0
 """Seconds that a claim on its way gets to come back."""
 _TO_END = 4.0
@@ -38,8 +41,8 @@ class Crew:
         self._leaving = asyncio.Event()
         self._freed = asyncio.Event()
         self._reporter = Reporter(shift)
-        self._completer = Completer(shift, self._reporter)
-        self._executor = Executor(shift, self._completer, self._reporter)
+        self._completers = [Completer(shift, self._reporter) for _ in range(_COMPLETERS)]
+        self._executor = Executor(shift, self._submit, self._reporter)
         self._fetcher = Fetcher(shift, self._executor, burst=burst)
         self._heartbeat = Heartbeat(shift, self._obey)
         self._sweeper, self._pruner = Sweeper(shift), Pruner(shift)
@@ -62,7 +65,7 @@ class Crew:
     async def run(self) -> None:
         """Run until ``leave`` was called or a burst has ended, then stop in order."""
         loops: tuple[Loop, ...] = (
-            self._completer, self._reporter, self._heartbeat, self._sweeper, self._pruner, self._fetcher,
+            *self._completers, self._reporter, self._heartbeat, self._sweeper, self._pruner, self._fetcher,
         )  # fmt: skip
         self._tasks = {loop: asyncio.ensure_future(loop.run()) for loop in loops}
         leaving = asyncio.ensure_future(self._leaving.wait())
@@ -95,14 +98,19 @@ class Crew:
         for loop in self._tasks:
             loop.stop()
         await _bounded(asyncio.gather(*self._tasks.values(), return_exceptions=True), (ends - time()) / 2)
-        await _bounded(self._completer.flush(), ends - time())
+        flushing = (completer.flush() for completer in self._completers)
+        await _bounded(asyncio.gather(*flushing, return_exceptions=True), ends - time())
         await _bounded(self._sign_off(), ends - time())
 
+    def _submit(self, execution: Execution, outcome: AttemptOutcome) -> None:
+        min(self._completers, key=len).submit(execution, outcome)
+
     async def _keep_settling(self) -> None:
-        """Begin the completer anew where it was cancelled together with the run."""
+        """Begin the completers anew where they were cancelled together with the run."""
         await asyncio.sleep(0)
-        if self._tasks[self._completer].done():
-            self._tasks[self._completer] = asyncio.ensure_future(self._completer.run())
+        for completer in self._completers:
+            if self._tasks[completer].done():
+                self._tasks[completer] = asyncio.ensure_future(completer.run())
 
     async def _until_idle(self, patience: float) -> None:
         loop = asyncio.get_running_loop()

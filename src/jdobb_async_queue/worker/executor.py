@@ -19,9 +19,12 @@ from jdobb_async_queue.worker.context import JobContext
 from jdobb_async_queue.worker.shift import CANCELLED, LOST, SHUTDOWN, TIMEOUT
 
 if TYPE_CHECKING:
-    from jdobb_async_queue.worker.completer import Completer
+    from collections.abc import Callable
+
     from jdobb_async_queue.worker.reporter import Reporter
     from jdobb_async_queue.worker.shift import Bound, Execution, Shift
+
+    Submit = Callable[[Execution, AttemptOutcome], None]
 
 TO_OBEY = 2.0
 """Seconds that a cancelled handler gets to end before its attempt is settled without it."""
@@ -31,9 +34,9 @@ _NOTHING_TO_SETTLE = frozenset({CANCELLED, LOST})
 class Executor:
     """Starts executions, each in a task of its own."""
 
-    def __init__(self, shift: Shift, completer: Completer, reporter: Reporter) -> None:
+    def __init__(self, shift: Shift, submit: Submit, reporter: Reporter) -> None:
         self._shift = shift
-        self._completer = completer
+        self._submit = submit
         self._reporter = reporter
 
     def start(self, execution: Execution) -> None:
@@ -50,7 +53,7 @@ class Executor:
         self._shift.tell(facts.HandlerIgnoresCancellation(record.id, record.job_type))
         outcome = _outcome_of_stop(execution)
         if outcome is not None:
-            self._completer.submit(execution, outcome)
+            self._submit(execution, outcome)
 
     async def _run(self, execution: Execution) -> None:
         self._shift.slots.run_in(asyncio.current_task(), execution)
@@ -63,7 +66,7 @@ class Executor:
         if outcome is None:
             self._shift.slots.give_back(execution)
         elif not execution.settling:
-            self._completer.submit(execution, outcome)
+            self._submit(execution, outcome)
 
     async def _attempt(self, execution: Execution) -> AttemptOutcome | None:
         """Return what came of the attempt; None when there is nothing that we may settle."""

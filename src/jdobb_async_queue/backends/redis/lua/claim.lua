@@ -25,7 +25,7 @@ local function best(job_types, rank, limit)
     members[#members + 1] = {first_member, first.job_type}
     first.next = first.next + 2
     if first.next > #first.found then
-      local is_full = #first.found == 2 * chunk
+      local is_full = #members < limit and #first.found == 2 * chunk
       first.found = is_full and ready(first.job_type, rank, first.read, chunk) or {}
       first.next, first.read = 1, first.read + chunk
       if #first.found == 0 then table.remove(sources, first_place) end
@@ -69,6 +69,18 @@ local function claimable(wanted)
   return found
 end
 
+-- Return those types that have pending jobs, as a list and as a set.
+local function with_pending(job_types)
+  local list, is_listed = {}, {}
+  for _, job_type in ipairs(job_types) do
+    if call('EXISTS', index_key('p', job_type)) == 1 then
+      list[#list + 1] = job_type
+      is_listed[job_type] = true
+    end
+  end
+  return list, is_listed
+end
+
 -- Return those that a claim got whose answer was lost, and that are still its own.
 local function claimed_before(claims)
   local found = {}
@@ -102,10 +114,11 @@ function operations.claim(at)
   sweep(SWEEP_PER_CLAIM, keep)
   local wanted = requested(at + 6, tonumber(ARGV[at + 5]))
   local job_types = claimable(wanted)
+  local waiting, is_waiting = with_pending(job_types)
   local answer, used, claims = {}, {}, {}
   for rank = 0, 2 do
     while #answer < limit do
-      local members = best(job_types, rank, limit - #answer)
+      local members = best(waiting, rank, limit - #answer)
       if #members == 0 then break end
       local started = {}
       for _, found in ipairs(members) do
@@ -127,7 +140,7 @@ function operations.claim(at)
     end
   end
   for _, job_type in ipairs(job_types) do
-    if #answer == limit and has_ready(job_type) then
+    if #answer == limit and is_waiting[job_type] and has_ready(job_type) then
       wake(job_type)
     elseif used[job_type] or #answer < limit then
       call('ZREM', marker(job_type), '1')
