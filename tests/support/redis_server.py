@@ -93,8 +93,11 @@ _databases: dict[Path, int] = {}
 
 
 def database_url(folder: Path) -> str:
-    """Return the URL of the database on the shared server that stands for a test's folder."""
-    number = _databases.setdefault(folder, len(_databases))
+    """Return the URL of the database on the shared server that stands for a test's folder.
+
+    The first one is left to tests that keep apart by namespaces.
+    """
+    number = _databases.setdefault(folder, len(_databases) + 1)
     return f"redis://127.0.0.1:{shared_server().port}/{number}"
 
 
