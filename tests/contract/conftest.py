@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
 from jdobb_async_queue.backends.bells import Bell
+from tests.conftest import MakeQueue
+from tests.support.backends import Kind
+from tests.support.clock import ManualClock
 from tests.support.jobs import eventually
+
+
+@pytest.fixture
+async def make_queue(
+    make_queue: MakeQueue, kind: Kind, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[MakeQueue]:
+    """Check after each test that the store is sound."""
+    yield make_queue
+    await kind.check(tmp_path, clock)
 
 
 class Waits:

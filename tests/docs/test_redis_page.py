@@ -15,10 +15,10 @@ from jdobb_async_queue.backends.redis.keys import CHANNELS, KEYS, prefix_of
 from jdobb_async_queue.backends.redis.scripts import _PARTS
 from jdobb_async_queue.models import Idempotency
 from tests.docs.blocks import table
+from tests.support.redis_invariants import keys_of
 from tests.support.redis_server import database_url
 
 PAGE = "docs/redis.md"
-VARYING = re.compile(r"<\w+>")
 
 
 def escaped(text: str) -> str:
@@ -55,18 +55,12 @@ async def test_a_server_that_is_used_has_no_other_keys_and_those_have_their_type
 
     prefix = prefix_of("default")
     assert all(name.startswith(prefix) for name in found)
-    described = {key_of(name.removeprefix(prefix)): kind for name, kind in found.items()}
-    assert described == {key.name: key.type for key in KEYS if key.name in described}
-    missing = {key.name for key in KEYS} - set(described)
+    described = {name: keys_of(name.removeprefix(prefix)) for name in found}
+    assert {name: [key.type for key in keys] for name, keys in described.items()} == {
+        name: [kind] for name, kind in found.items()
+    }
+    missing = {key.name for key in KEYS} - {key.name for keys in described.values() for key in keys}
     assert missing <= {"never", "wake", "wake:<type>", "worker_directives"}, "an idle worker takes some away"
-
-
-def key_of(name: str) -> str:
-    """Return the described key that a real one is an instance of; the name itself where there is none."""
-    for key in KEYS:
-        if re.fullmatch(VARYING.sub(".+", key.name), name):
-            return key.name
-    return name
 
 
 @asynccontextmanager

@@ -182,6 +182,7 @@ class Histories(RuleBasedStateMachine):
 
     def __init__(self, kinds: list[Kind]) -> None:
         super().__init__()
+        self.kinds = kinds
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
         self.clock = ManualClock()
@@ -202,6 +203,7 @@ class Histories(RuleBasedStateMachine):
         try:
             for job_id, job in self.model.jobs.items():
                 self.check_log(job_id, job["log"])
+            self.check_the_stores()
         finally:
             self.close()
 
@@ -471,6 +473,11 @@ class Histories(RuleBasedStateMachine):
         first, *others = [self.run(everything(queue)) for queue in self.queues.values()]
         for name, other in zip([*self.queues][1:], others, strict=True):
             assert other == first, name
+        self.check_the_stores()
+
+    def check_the_stores(self) -> None:
+        for kind in self.kinds:
+            self.run(kind.check(Path(self.folder.name), self.clock))
 
     @invariant()
     def every_job_is_as_the_model_says(self) -> None:

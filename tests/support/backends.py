@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,24 @@ from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_async_queue.backends.redis import RedisBackend
 from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from jdobb_async_queue.clock import Clock
+from tests.support.redis_invariants import check_database
 from tests.support.redis_server import database_url
+
+
+async def _nothing(_folder: Path, _clock: Clock) -> None:
+    pass
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A backend under test: ``make(folder, clock, namespace)`` returns one on the store in that folder."""
+    """A backend under test: ``make(folder, clock, namespace)`` returns one on the store in that folder.
+
+    ``check(folder, clock)`` asserts that the store, in which no call is under way, is sound.
+    """
 
     name: str
     make: Callable[[Path, Clock, str], QueueBackend]
+    check: Callable[[Path, Clock], Awaitable[None]] = _nothing
 
     def __str__(self) -> str:
         return self.name
@@ -41,9 +50,13 @@ def _redis(folder: Path, clock: Clock, namespace: str) -> QueueBackend:
     return RedisBackend(database_url(folder), namespace=namespace, clock=clock)
 
 
+async def _check_redis(folder: Path, clock: Clock) -> None:
+    await check_database(database_url(folder), clock)
+
+
 KINDS = [
     Kind("memory", _memory),
     Kind("sqlite-file", _sqlite_file),
     Kind("sqlite-memory", _sqlite_memory),
-    Kind("redis", _redis),
+    Kind("redis", _redis, _check_redis),
 ]
