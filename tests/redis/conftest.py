@@ -64,3 +64,9 @@ def queue(open_queue: Callable[..., JobQueue], proxy: Proxy) -> JobQueue:
 def direct(open_queue: Callable[..., JobQueue], shared: RedisServer) -> JobQueue:
     """Return a queue on the same namespace that goes straight to the server."""
     return open_queue(shared.url)
+
+
+@pytest.fixture
+def named(open_queue: Callable[..., JobQueue], shared: RedisServer, namespace: str) -> JobQueue:
+    """Return a queue whose connections the server knows by the namespace."""
+    return open_queue(f"{shared.url}?client_name={namespace}")

@@ -41,22 +41,29 @@ async def test_a_worker_without_a_free_slot_leaves_the_waking_to_others(open_que
     await asyncio.gather(first, second)
 
 
-async def test_watching_the_same_types_again_keeps_the_blocking_connection(queue, proxy):
-    await queue.open()
+async def test_watching_the_same_types_again_keeps_the_blocking_connection(named, shared, namespace):
+    await named.open()
     topics = [f"type:{TYPE}"]
-    with queue.backend.watch(topics):
-        waker = queue.backend._waker
 
-        async def is_blocked():
-            return waker.blocked_on != frozenset()
+    async def blocking():
+        """Return the connections that block, once there are any."""
+        found = []
 
-        await eventually(is_blocked)
-    connections = proxy.accepted
+        async def are_there():
+            found[:] = await asyncio.to_thread(shared.clients, namespace, "bzpopmin")
+            return bool(found)
+
+        await eventually(are_there)
+        return [client["id"] for client in found]
+
+    with named.backend.watch(topics):
+        before = await blocking()
     for _ in range(20):
-        with queue.backend.watch(topics):
+        with named.backend.watch(topics):
             await asyncio.sleep(0)
-    with queue.backend.watch(topics) as bell:
-        await make_job(queue)
+    with named.backend.watch(topics) as bell:
+        await make_job(named)
         assert await bell.wait(10)
 
-    assert proxy.accepted == connections
+        assert await blocking() == before
+        assert len(before) == 1

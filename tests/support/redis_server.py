@@ -68,6 +68,11 @@ class RedisServer:
         with redis.Redis(port=self.port, **{**usual, **options}) as client:
             return client.execute_command(*arguments)
 
+    def clients(self, name: str, command: str) -> list[dict[str, str]]:
+        """Return what CLIENT LIST tells of the clients of a name whose last command was this one."""
+        found: list[dict[str, str]] = self.command("CLIENT LIST")
+        return [client for client in found if client["name"] == name and client["cmd"] == command]
+
     def figure(self, name: str) -> str:
         """Return one of the figures of INFO."""
         found: str = str(self.command("INFO", "everything")[name])
