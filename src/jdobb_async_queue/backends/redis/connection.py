@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
 from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from jdobb_async_queue.backends.forks import check_process
 from jdobb_async_queue.backends.redis.faults import Remedy, remedy_for, translated
@@ -73,10 +75,12 @@ class Connection:
         check_process(self._pid)
 
     def new_client(self, timeout: float | None) -> redis.asyncio.Redis:
-        """Return a client with one connection of its own, for blocking calls or subscriptions."""
-        pool = redis.asyncio.ConnectionPool.from_url(
-            self._url, max_connections=1, **connection_options(self._url, timeout)
-        )
+        """Return a client with one connection of its own, for blocking calls or subscriptions.
+
+        It does not connect again by itself: for a broken subscription the driver would, without a deadline.
+        """
+        options = connection_options(self._url, timeout) | {"retry": Retry(NoBackoff(), 0, ())}
+        pool = redis.asyncio.ConnectionPool.from_url(self._url, max_connections=1, **options)
         self._pools.add(pool)
         return _raw(redis.asyncio.Redis(connection_pool=pool))
 
