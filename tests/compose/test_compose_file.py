@@ -133,6 +133,14 @@ def test_the_store_keeps_its_files_in_a_named_volume():
     assert folder == "/data"
 
 
+def test_the_store_writes_each_job_down_and_evicts_none():
+    command = service("redis")["command"]
+    options = dict(zip(command[::2], command[1::2], strict=True))
+    assert options["--appendonly"] == "yes"
+    assert options["--appendfsync"] in {"everysec", "always"}
+    assert options["--maxmemory-policy"] == "noeviction"
+
+
 def test_a_container_may_stop_in_its_time(monkeypatch: pytest.MonkeyPatch):
     for name in OURS:
         grace = settings_of(name, monkeypatch).shutdown_grace

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
 import os
 import time
+import weakref
 
 import pytest
 
 from jdobb_async_queue import BackendUnavailable, Broadcaster, ForkedProcess, QueueClosed
+from jdobb_async_queue.backends.redis import RedisBackend
 from tests.support.jobs import TYPE, eventually, get_job, make_job
+
+FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
 async def watching(queue, job_id):
@@ -163,7 +166,7 @@ def test_a_loop_that_ends_leaves_no_caller_waiting(open_queue, shared, turns):
     asyncio.run(main())
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@FORKING
 async def test_a_forked_child_is_told_and_harms_nothing(open_queue, shared):
     queue = open_queue(shared.url)
     job = await make_job(queue)
@@ -172,11 +175,11 @@ async def test_a_forked_child_is_told_and_harms_nothing(open_queue, shared):
         inlet, outlet = os.pipe()
         child = os.fork()
         if child == 0:
-            verdicts = ["nothing was raised"] * 3
+            verdicts = ["it did not come to that"] * 3
             try:
                 for place, use in enumerate((in_child_call, in_child_watch, in_child_close)):
                     try:
-                        use(queue.backend)
+                        verdicts[place] = use(queue.backend)
                     except ForkedProcess as error:
                         verdicts[place] = str(error)
                 gc.collect()
@@ -190,7 +193,7 @@ async def test_a_forked_child_is_told_and_harms_nothing(open_queue, shared):
 
         assert "forked" in call
         assert "forked" in watch
-        assert close == "nothing was raised"
+        assert close == "closed at once"
         bell.clear()
         assert await queue.cancel(job.id)
         assert await bell.wait(5)
@@ -199,13 +202,36 @@ async def test_a_forked_child_is_told_and_harms_nothing(open_queue, shared):
 
 def in_child_call(backend):
     backend.get(["none"]).send(None)
+    return "nothing was raised"
 
 
 def in_child_watch(backend):
     with backend.watch(["job:none"]):
-        pass
+        return "nothing was raised"
 
 
 def in_child_close(backend):
-    with contextlib.suppress(StopIteration):
+    try:
         backend.close().send(None)
+    except StopIteration:
+        return "closed at once"
+    return "waited for its parent's connections"
+
+
+@FORKING
+async def test_a_forked_child_does_not_lose_connections_that_would_be_closed_then(shared, namespace):
+    backend = RedisBackend(shared.url, namespace=namespace)
+    await backend.open()
+    kept = [weakref.ref(pool) for pool in backend.connections()]
+    child = os.fork()
+    if child == 0:
+        try:
+            del backend
+            gc.collect()
+        finally:
+            os._exit(sum(pool() is None for pool in kept))
+    _, lost = await asyncio.to_thread(os.waitpid, child, 0)
+    await backend.close()
+
+    assert kept
+    assert lost == 0
