@@ -175,29 +175,25 @@ async def test_a_watcher_sees_the_end(queue, direct, proxy):
     updates = []
 
     async def watching():
-        async for update in Broadcaster(queue).subscribe(job.id):
+        async for update in Broadcaster(queue).subscribe(job.id, after=0):
             updates.append(update)  # noqa: PERF401 - seen while it goes on
 
     watcher = asyncio.ensure_future(watching())
-
-    async def is_subscribed():
-        return bool(queue.backend._hub._subscribed)
-
-    await eventually(is_subscribed)
-    await direct.update(job.id, 0.25)
 
     async def has(count):
         return len(updates) >= count
 
     await eventually(lambda: has(1))
+    await direct.update(job.id, 0.25)
+    await eventually(lambda: has(2))
     proxy.strand()
     await direct.update(job.id, 0.5)
-    await eventually(lambda: has(2))
+    await eventually(lambda: has(3))
     proxy.strand()
     await direct.complete(job.id, lease_token=job.lease_token)
     await watcher
 
-    assert [update.progress for update in updates] == [0.25, 0.5, 1.0]
+    assert [update.progress for update in updates] == [0.0, 0.25, 0.5, 1.0]
 
 
 async def test_a_worker_goes_on(queue, direct, proxy):

@@ -36,12 +36,12 @@ def subscriptions(shared, namespace):
     return subscriptions
 
 
-def following(queue, job, **options):
-    """Follow a job in the background; return the updates so far, and the task that ends with them."""
+def following(queue, job):
+    """Follow a job from its start; return the updates so far, and the task that ends with them."""
     updates = []
 
     async def follow():
-        async for update in Broadcaster(queue).subscribe(job.id, **options):
+        async for update in Broadcaster(queue).subscribe(job.id, after=0):
             updates.append(update)  # noqa: PERF401 - seen while it goes on
 
     return updates, asyncio.ensure_future(follow())
@@ -98,7 +98,7 @@ async def test_watchers_of_one_job_share_its_subscription(named, direct, subscri
     assert await direct.complete(job.id, lease_token=job.lease_token)
     for updates, follower in followed:
         await follower
-        assert [update.status for update in updates] == ["complete"]
+        assert [update.status for update in updates] == ["processing", "complete"]
     assert await subscriptions() == [1]
 
 
@@ -173,6 +173,7 @@ async def test_updates_that_are_published_while_the_connection_is_broken_are_see
     job = await start_job(direct)
     updates, follower = following(queue, job)
     waiting = asyncio.ensure_future(queue.wait(job.id, 60))
+    await is_seen(updates, 0.0)
     await is_subscribed(queue)
     for progress in (0.25, 0.5, 0.75):
         proxy.fall_silent()
@@ -187,7 +188,7 @@ async def test_updates_that_are_published_while_the_connection_is_broken_are_see
 
     await follower
     assert (await waiting).status == "complete"
-    assert [update.progress for update in updates] == [0.25, 0.5, 0.75, 1.0]
+    assert [update.progress for update in updates] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 async def test_a_connection_without_another_end_is_noticed(queue, direct, proxy, bells_only, monkeypatch):
@@ -196,7 +197,7 @@ async def test_a_connection_without_another_end_is_noticed(queue, direct, proxy,
     monkeypatch.setattr(connection, "TIMEOUT", 0.5)
     job = await start_job(direct)
     updates, follower = following(queue, job)
-    await is_subscribed(queue)
+    await is_seen(updates, 0.0)
     for progress in (0.25, 0.5):
         assert await direct.update(job.id, progress)
         await is_seen(updates, progress)
@@ -204,7 +205,7 @@ async def test_a_connection_without_another_end_is_noticed(queue, direct, proxy,
     assert await direct.complete(job.id, lease_token=job.lease_token)
 
     await follower
-    assert [update.progress for update in updates] == [0.25, 0.5, 1.0]
+    assert [update.progress for update in updates] == [0.0, 0.25, 0.5, 1.0]
 
 
 # -- many updates ------------------------------------------------------------------------------------------
