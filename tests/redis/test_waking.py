@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from jdobb_async_queue import Worker
-from tests.support.jobs import TYPE, eventually, get_job, make_job
+from jdobb_async_queue.backends.bells import ANY_TYPE, type_topic
+from jdobb_async_queue.backends.redis.keys import prefix_of
+from tests.support.jobs import TYPE, claim_job, eventually, get_job, make_job
 
 
 async def test_a_worker_without_a_free_slot_leaves_the_waking_to_others(open_queue, shared):
@@ -41,23 +45,61 @@ async def test_a_worker_without_a_free_slot_leaves_the_waking_to_others(open_que
     await asyncio.gather(first, second)
 
 
+async def blocking(server, name):
+    """Return the ids of the connections that block, once there are any."""
+    found = []
+
+    async def are_there():
+        found[:] = await asyncio.to_thread(server.clients, name, "bzpopmin")
+        return bool(found)
+
+    await eventually(are_there)
+    return [client["id"] for client in found]
+
+
+@pytest.mark.parametrize("topic", [type_topic(TYPE), ANY_TYPE])
+async def test_a_claim_that_leaves_something_ready_wakes_the_next(open_queue, shared, topic):
+    first, second = open_queue(shared.url), open_queue(shared.url)
+    await second.open()
+    for _ in range(3):
+        await make_job(first)
+    for queue in (first, second):
+        with queue.backend.watch([topic]) as bell:
+            assert await bell.wait(10)
+        await claim_job(queue)
+
+
+async def test_a_claim_that_leaves_nothing_ready_wakes_nobody(open_queue, shared, namespace):
+    queue = open_queue(shared.url)
+    marker = f"{prefix_of(namespace)}wake:{TYPE}"
+    await make_job(queue)
+    assert shared.command("EXISTS", marker)
+
+    await claim_job(queue)
+
+    assert not shared.command("EXISTS", marker)
+
+
+async def test_a_marker_that_nobody_waits_for_any_more_goes_on_to_the_next(
+    named, open_queue, shared, namespace
+):
+    await named.open()
+    with named.backend.watch([type_topic(TYPE)]):
+        await blocking(shared, namespace)
+    other = open_queue(shared.url)
+
+    await make_job(other)  # what still blocks gets the marker
+
+    with other.backend.watch([type_topic(TYPE)]) as bell:
+        assert await bell.wait(10)
+
+
 async def test_watching_the_same_types_again_keeps_the_blocking_connection(named, shared, namespace):
     await named.open()
-    topics = [f"type:{TYPE}"]
-
-    async def blocking():
-        """Return the connections that block, once there are any."""
-        found = []
-
-        async def are_there():
-            found[:] = await asyncio.to_thread(shared.clients, namespace, "bzpopmin")
-            return bool(found)
-
-        await eventually(are_there)
-        return [client["id"] for client in found]
+    topics = [type_topic(TYPE)]
 
     with named.backend.watch(topics):
-        before = await blocking()
+        before = await blocking(shared, namespace)
     for _ in range(20):
         with named.backend.watch(topics):
             await asyncio.sleep(0)
@@ -65,5 +107,5 @@ async def test_watching_the_same_types_again_keeps_the_blocking_connection(named
         await make_job(named)
         assert await bell.wait(10)
 
-        assert await blocking() == before
+        assert await blocking(shared, namespace) == before
         assert len(before) == 1
