@@ -1,12 +1,14 @@
 """Operations of many coroutines that leave together: what arrives while a batch is in flight is the next one.
 
-Nothing waits for a timer: an operation that finds nothing in flight goes at once. A batch runs in a task of
-its own, so that a cancelled caller harms no neighbour.
+Nothing waits for a timer: an operation that finds nothing in flight goes at once. While a batch is in flight
+another may leave as soon as it is worth it, so that the store need not wait for us between two. A batch runs
+in a task of its own, so that a cancelled caller harms no neighbour.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
@@ -20,26 +22,48 @@ if TYPE_CHECKING:
 Op = TypeVar("Op")
 
 _MOST_WAITING = 10_000
+_WORTH = 8
+"""The weight of what has to wait for a batch to leave while another is in flight."""
 
 
 @dataclass(slots=True)
 class Waiting(Generic[Op]):
-    """An operation, who waits for it, and what undoes its result if nobody does any more."""
+    """An operation, who waits for it, and what undoes its result if nobody does any more.
+
+    Those that share an entry of ``order`` keep their order: they are never in two flights at a time.
+    """
 
     operation: Op
     future: asyncio.Future[Any]
     take_back: Callable[[Any], Sequence[Op]] | None
+    order: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a batch has at most, and how many may be in flight at a time."""
+
+    operations: int
+    size: int = sys.maxsize
+    """Bytes, about; an operation that has more goes alone."""
+    weight: int = sys.maxsize
+    """Jobs, about; an operation that has more goes alone."""
+    flights: int = 1
 
 
 class Gatherer(ABC, Generic[Op]):
-    """The way to a store for one batch at a time: at most so many operations, of so many bytes together."""
+    """The way to a store, for batches that are bounded by ``limits``."""
 
-    def __init__(self, place: str, most: int, most_bytes: int | None = None) -> None:
-        self._place, self._most, self._most_bytes = place, most, most_bytes
+    def __init__(self, place: str, limits: Limits) -> None:
+        self._place, self._limits = place, limits
         self._waiting: deque[Waiting[Op]] = deque()
         self._room = asyncio.Event()
         self._room.set()
-        self._task: asyncio.Task[None] | None = None
+        self._flights = list(range(limits.flights))
+        """The numbers of those that rest."""
+        self._tasks: dict[asyncio.Task[None], int] = {}
+        self._in_flight: dict[int, set[object]] = {}
+        """Of each flight what its operations' order depends on."""
         self._closed = False
 
     async def call(self, operation: Op, *, take_back: Callable[[Any], Sequence[Op]] | None = None) -> Any:
@@ -60,22 +84,23 @@ class Gatherer(ABC, Generic[Op]):
     async def call_all(self, operations: Iterable[Op]) -> list[Any]:
         """Do operations, each for itself, and return their results in order."""
         await self._have_room()
-        return await asyncio.gather(*[self._add(operation, None) for operation in operations])
+        together = object()
+        return await asyncio.gather(*[self._add(operation, None, (together,)) for operation in operations])
 
     async def close(self, within: float | None = None) -> None:
         """Finish what was called, in so many seconds or not at all, and refuse what comes later."""
         self._closed = True
         self._room.set()
-        while self._task is not None:
-            _, late = await asyncio.wait([self._task], timeout=within)
-            if late:
-                self._task.cancel()
+        while self._tasks:
+            _, late = await asyncio.wait(list(self._tasks), timeout=within)
+            for task in late:
+                task.cancel()
                 within = 0.1
             await asyncio.sleep(0)  # one that has ended is forgotten at the loop's next turn
 
     @abstractmethod
-    async def _run(self, batch: list[Waiting[Op]]) -> None:
-        """Do a batch, and answer or put back each of its items."""
+    async def _run(self, batch: list[Waiting[Op]], flight: int) -> None:
+        """Do a batch, and answer or put back each of its items; no two at a time have the same ``flight``."""
 
     def _rest(self) -> None:
         """Do what is to be done when nothing waits."""
@@ -85,9 +110,21 @@ class Gatherer(ABC, Generic[Op]):
         del operation
         return 0
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = asyncio.ensure_future(work)
-        self._task.add_done_callback(self._ended)
+    def _weight(self, operation: Op) -> int:
+        """Return about how many jobs an operation is about."""
+        del operation
+        return 1
+
+    def _subject(self, operation: Op) -> str | None:
+        """Return what an operation changes, if others that change it must not overtake it."""
+        del operation
+        return None
+
+    def _begin(self, work: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+        flight = self._flights.pop()
+        task = asyncio.ensure_future(work(flight))
+        self._tasks[task] = flight
+        task.add_done_callback(self._ended)
 
     def _answer(self, item: Waiting[Op], result: Any, error: BaseException | None = None) -> None:
         if not item.future.done():
@@ -110,43 +147,69 @@ class Gatherer(ABC, Generic[Op]):
             raise BackendUnavailable(f"{self._place} is closed")
 
     def _add(
-        self, operation: Op, take_back: Callable[[Any], Sequence[Op]] | None
-    ) -> asyncio.Future[Any]:  # fmt: skip
+        self,
+        operation: Op,
+        take_back: Callable[[Any], Sequence[Op]] | None,
+        order: tuple[object, ...] = (),
+    ) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append(Waiting(operation, future, take_back))
-        if self._task is None:
-            self._begin(self._work())
+        subject = self._subject(operation)
+        if subject is not None:
+            order = (*order, subject)
+        self._waiting.append(Waiting(operation, future, take_back, order))
+        if not self._tasks or (self._flights and self._is_worth_it()):
+            self._begin(self._work)
         return future
 
     def _undo(self, take_back: Callable[[Any], Sequence[Op]], result: Any) -> None:
         for operation in take_back(result):
             self._add(operation, None).add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    async def _work(self) -> None:
-        while self._waiting:
+    async def _work(self, flight: int) -> None:
+        while self._waiting and (len(self._tasks) == 1 or self._is_worth_it()):
             batch = self._next()
             if batch:
-                await self._run(batch)
-        self._rest()
+                self._in_flight[flight] = {entry for item in batch for entry in item.order}
+                try:
+                    await self._run(batch, flight)
+                finally:
+                    del self._in_flight[flight]
+        if not self._waiting:
+            self._rest()
 
-    def _ended(self, _: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         """Go on if something came at the last moment; the task may also have been cancelled unbegun."""
-        self._task = None
-        if self._waiting:
-            self._begin(self._work())
+        self._flights.append(self._tasks.pop(task))
+        if self._waiting and not self._tasks:
+            self._begin(self._work)
+
+    def _is_worth_it(self) -> bool:
+        """Tell whether what waits is enough for another flight, and need not keep behind one."""
+        weight = 0
+        for item in self._waiting:
+            if self._is_behind(item):
+                return False
+            weight += self._weight(item.operation)
+            if weight >= _WORTH:
+                return True
+        return False
+
+    def _is_behind(self, item: Waiting[Op]) -> bool:
+        return any(not entries.isdisjoint(item.order) for entries in self._in_flight.values())
 
     def _next(self) -> list[Waiting[Op]]:
         batch: list[Waiting[Op]] = []
-        size = 0
-        while self._waiting and len(batch) < self._most:
-            item = self._waiting.popleft()
-            if item.future.done():
-                continue
-            size += self._size(item.operation)
-            if batch and self._most_bytes is not None and size > self._most_bytes:
-                self._waiting.appendleft(item)
-                break
-            batch.append(item)
+        size = weight = 0
+        while self._waiting and len(batch) < self._limits.operations:
+            item = self._waiting[0]
+            if not item.future.done():
+                size += self._size(item.operation)
+                weight += self._weight(item.operation)
+                is_full = size > self._limits.size or weight > self._limits.weight
+                if self._is_behind(item) or (batch and is_full):
+                    break
+                batch.append(item)
+            self._waiting.popleft()
         if len(self._waiting) < _MOST_WAITING:
             self._room.set()
         return batch

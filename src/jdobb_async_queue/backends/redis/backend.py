@@ -333,11 +333,11 @@ class RedisBackend(QueueBackend):
         answer: tuple[Any, int] = await self._lane(lane).call(operation)
         return answer
 
-    async def _send(self, name: str, operations: list[Argument]) -> list[Any]:
+    async def _send(self, name: str, flight: int, operations: list[Argument]) -> list[Any]:
         """Run one script call; its settings' versions tell which job types have to be read again."""
         self._calls += 1
         sent_at = self._clock.now()
-        call = f"{self._caller}{name[0]}.{self._calls}"
+        call = f"{self._caller}{name[0]}{flight}.{self._calls}"
         given_now = "" if self._given_clock is None else self._given_clock.now()
         arguments = [self._prefix, given_now, call, "", self._updates_kept, *operations]
         reply = await self._connection.run(script(name), self._keys, arguments)

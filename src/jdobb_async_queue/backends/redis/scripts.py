@@ -53,10 +53,15 @@ def script(name: str) -> Script:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a script, with its arguments."""
+    """One operation of a script, with its arguments.
+
+    ``weight`` is about how many jobs it concerns; ``job_id`` is the one that it changes, if that is one.
+    """
 
     name: str
     arguments: Sequence[Argument]
+    weight: int = 1
+    job_id: str | None = None
 
     @property
     def size(self) -> int:
@@ -77,7 +82,7 @@ def store(
         arguments = [key, idempotency.fingerprint, millis(idempotency.keep)]
     for place, new in enumerate(jobs):
         arguments += _new(new, is_same=place in same)
-    return Operation("store", arguments)
+    return Operation("store", arguments, len(jobs))
 
 
 def _new(new: NewRecord, *, is_same: bool) -> tuple[Argument, ...]:
@@ -113,6 +118,7 @@ def claim(request: ClaimRequest) -> Operation:
             -1 if types is None else len(types),
             *(types or ()),
         ],
+        request.limit,
     )
 
 
@@ -124,7 +130,7 @@ def move(change: Transition, *, show: bool) -> Operation:
         _optional(change.version),
         _flag(show),
     )
-    return Operation(change.verb, [*common, *_OWN[change.verb](change)])
+    return Operation(change.verb, [*common, *_OWN[change.verb](change)], job_id=change.job_id)
 
 
 def _complete(change: Transition) -> Iterable[Argument]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from jdobb_async_queue.backends.gathering import Gatherer, Waiting
+from jdobb_async_queue.backends.gathering import Gatherer, Limits, Waiting
 from jdobb_async_queue.backends.sqlite.connection import Batch, Call, Reader, Writer
 from jdobb_async_queue.backends.sqlite.faults import translated
 
@@ -41,7 +41,7 @@ class Batcher(Gatherer[Call]):
         checkpoint: Callable[[], object] | None = None,
         when_idle: Callable[[], object] | None = None,
     ) -> None:
-        super().__init__(place, max_batch)
+        super().__init__(place, Limits(max_batch))
         self._database = database
         self._connection = connection
         self._on_commit, self._checkpoint, self._when_idle = on_commit, checkpoint, when_idle
@@ -53,7 +53,8 @@ class Batcher(Gatherer[Call]):
         await super().close(within)
         self._stop_resting()
 
-    async def _run(self, batch: list[Waiting[Call]]) -> None:
+    async def _run(self, batch: list[Waiting[Call]], flight: int) -> None:
+        del flight
         self._stop_resting()
         calls = [item.operation for item in batch]
         try:
