@@ -81,8 +81,8 @@ class Batcher(Gatherer[Call]):
             self._timer = None
 
     def _tidy(self) -> None:
-        if self._task is None and not self._closed:
-            self._begin(self._tidy_up(self._when_idle))
+        if not self._tasks and not self._closed:
+            self._begin(lambda _: self._tidy_up(self._when_idle))
 
     async def _tidy_up(self, work: Callable[[], object] | None) -> None:
         try:
