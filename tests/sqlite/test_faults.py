@@ -98,8 +98,7 @@ async def test_cancelling_every_task_neither_loses_nor_hangs_a_call(open_queue):
         waiting = asyncio.ensure_future(call())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        runner = queue.backend._writes._task
-        if runner is not None:
+        for runner in queue.backend._writes._tasks:
             runner.cancel()
         assert await asyncio.wait_for(future, 5) == "done"
         await waiting
@@ -108,7 +107,7 @@ async def test_cancelling_every_task_neither_loses_nor_hangs_a_call(open_queue):
 @pytest.mark.parametrize(
     "begin",
     [
-        pytest.param(lambda writes: writes._begin(writes._work()), id="work"),
+        pytest.param(lambda writes: writes._begin(writes._work), id="work"),
         pytest.param(lambda writes: writes._tidy(), id="tidy"),
     ],
 )
@@ -120,7 +119,8 @@ async def test_a_task_that_is_cancelled_before_its_first_step_loses_no_call_and_
 
     begin(writes)
     calling = asyncio.ensure_future(writes.call(Call(lambda _: "second")))
-    writes._task.cancel()
+    for task in writes._tasks:
+        task.cancel()
 
     assert await asyncio.wait_for(calling, 5) == "second"
     await asyncio.wait_for(queue.close(), 5)
@@ -130,8 +130,9 @@ async def test_closing_ends_also_right_after_its_task_was_cancelled(open_queue):
     queue = open_queue()
     await queue.open()
     writes = queue.backend._writes
-    writes._begin(writes._work())
-    writes._task.cancel()
+    writes._begin(writes._work)
+    for task in writes._tasks:
+        task.cancel()
 
     await asyncio.wait_for(queue.close(), 5)
 

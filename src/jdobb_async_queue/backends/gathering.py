@@ -157,7 +157,7 @@ class Gatherer(ABC, Generic[Op]):
         if subject is not None:
             order = (*order, subject)
         self._waiting.append(Waiting(operation, future, take_back, order))
-        if not self._tasks or (self._flights and self._is_worth_it()):
+        if self._away == 0 or (self._flights and self._is_worth_it()):
             self._begin(self._work)
         return future
 
@@ -165,8 +165,13 @@ class Gatherer(ABC, Generic[Op]):
         for operation in take_back(result):
             self._add(operation, None).add_done_callback(lambda done: done.cancelled() or done.exception())
 
+    @property
+    def _away(self) -> int:
+        """Return how many flights have begun, also where a task's first step is made when it is created."""
+        return self._limits.flights - len(self._flights)
+
     async def _work(self, flight: int) -> None:
-        while self._waiting and (len(self._tasks) == 1 or self._is_worth_it()):
+        while self._waiting and (self._away == 1 or self._is_worth_it()):
             batch = self._next()
             if batch:
                 self._in_flight[flight] = {entry for item in batch for entry in item.order}
@@ -180,7 +185,7 @@ class Gatherer(ABC, Generic[Op]):
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Go on if something came at the last moment; the task may also have been cancelled unbegun."""
         self._flights.append(self._tasks.pop(task))
-        if self._waiting and not self._tasks:
+        if self._waiting and self._away == 0:
             self._begin(self._work)
 
     def _is_worth_it(self) -> bool:

@@ -81,7 +81,7 @@ class Batcher(Gatherer[Call]):
             self._timer = None
 
     def _tidy(self) -> None:
-        if not self._tasks and not self._closed:
+        if self._away == 0 and not self._closed:
             self._begin(lambda _: self._tidy_up(self._when_idle))
 
     async def _tidy_up(self, work: Callable[[], object] | None) -> None:
