@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from jdobb_async_queue import Worker
+from jdobb_async_queue import JobQueue, Worker
 from jdobb_async_queue.backends.bells import ANY_TYPE, type_topic
+from jdobb_async_queue.backends.redis import RedisBackend
 from jdobb_async_queue.backends.redis.keys import prefix_of
 from tests.support.jobs import TYPE, claim_job, eventually, get_job, make_job
 
@@ -109,3 +110,32 @@ async def test_watching_the_same_types_again_keeps_the_blocking_connection(named
 
         assert await blocking(shared, namespace) == before
         assert len(before) == 1
+
+
+async def test_an_idle_worker_finds_short_leases_that_were_taken_and_lost_while_it_rested(
+    open_queue, server, monkeypatch
+):
+    monkeypatch.setattr(RedisBackend, "idle_interval", 3600.0)
+    queue = JobQueue(RedisBackend(server.url), lease=1)
+    worker = Worker(queue)
+
+    @worker.handler(TYPE)
+    async def email(ctx):
+        pass
+
+    running = asyncio.ensure_future(worker.run())
+
+    async def rests():
+        return worker._crew is not None and len(worker._crew._shift.pulse._resting) >= 3
+
+    await eventually(rests)
+    job = await make_job(queue, "foreign")
+    assert await queue.claim(["foreign"]) is not None
+
+    async def is_back():
+        return (await get_job(queue, job.id)).losses == 1
+
+    await eventually(is_back, 10)
+    await worker.stop()
+    await running
+    await queue.close()

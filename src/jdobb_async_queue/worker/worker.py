@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from jdobb_async_queue.router import F, HandlerFunction, JobRouter, Lifespan
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_LEAST_REST = 0.8
+"""Who rests longer than a lease learns too late of one that was taken and lost meanwhile."""
 
 
 class Worker:
@@ -169,7 +171,7 @@ class Worker:
             bound=self._table.bound,
             publish=lambda: self._table.publish(backend),
             listeners=self._listeners,
-            pulse=Pulse(backend.idle_interval, options.rng),
+            pulse=Pulse(min(backend.idle_interval, max(_LEAST_REST, options.lease / 1000)), options.rng),
         )
 
     def _handlers_changed(self, shift: Shift, crew: Crew) -> None:
