@@ -112,6 +112,62 @@ async def test_watching_the_same_types_again_keeps_the_blocking_connection(named
         assert len(before) == 1
 
 
+@pytest.fixture
+async def two_idle(open_queue, server, monkeypatch):
+    """Start two workers that do not look by themselves; the first also runs ``other``, and is woken first."""
+    monkeypatch.setattr(RedisBackend, "idle_interval", 3600.0)
+    workers, running = [], []
+    goes_on = asyncio.Event()
+    for number in (1, 2):
+        worker = Worker(open_queue(server.url), max_concurrent=1, poll_interval=3600)
+
+        @worker.handler(TYPE)
+        async def email(ctx):
+            pass
+
+        if number == 1:
+
+            @worker.handler("other")
+            async def occupy(ctx):
+                await goes_on.wait()
+
+        workers.append(worker)
+        running.append(asyncio.ensure_future(worker.run()))
+
+        async def waits(number=number):
+            return server.figure("blocked_clients") == str(number)
+
+        await eventually(waits)
+    yield workers
+    goes_on.set()
+    for worker in workers:
+        await worker.stop()
+    await asyncio.gather(*running)
+
+
+async def becomes_complete(queue, job):
+    async def is_complete():
+        return (await get_job(queue, job.id)).status == "complete"
+
+    await eventually(is_complete, 10)
+
+
+async def test_who_has_no_slot_left_passes_on_what_will_be_due(two_idle, open_queue, server):
+    queue = open_queue(server.url)
+    job = await make_job(queue, delay=1)
+    await make_job(queue, "other")
+
+    await becomes_complete(queue, job)
+
+
+async def test_who_stops_passes_on_what_will_be_due(two_idle, open_queue, server):
+    queue = open_queue(server.url)
+    job = await make_job(queue, delay=1)
+    await two_idle[0].stop()
+
+    await becomes_complete(queue, job)
+
+
 async def test_an_idle_worker_finds_short_leases_that_were_taken_and_lost_while_it_rested(
     open_queue, server, monkeypatch
 ):

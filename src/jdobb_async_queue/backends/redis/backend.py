@@ -167,7 +167,13 @@ class RedisBackend(QueueBackend):
 
     async def claim_pending_jobs(self, request: ClaimRequest) -> Claimed:
         """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
-        (jobs, due), _ = await self._lane("work").call(scripts.claim(request), take_back=_release)
+        operation = scripts.claim(request)
+        while True:
+            (jobs, due, is_broken_off), _ = await self._lane("work").call(operation, take_back=_release)
+            if jobs or not is_broken_off:
+                break
+        if len(jobs) == request.limit:
+            self._waker.settle(request.job_types)
         return Claimed([self._record(shown) for shown in jobs], int(due) if due else None)
 
     async def apply(self, changes: Sequence[Transition], *, records: bool = True) -> list[Applied]:

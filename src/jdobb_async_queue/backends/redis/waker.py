@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from redis import exceptions
 
-from jdobb_async_queue.backends.bells import ANY_TYPE
+from jdobb_async_queue.backends.bells import ANY_TYPE, type_topic
 from jdobb_async_queue.backends.redis.connection import end, hang_up
 from jdobb_async_queue.errors import BackendUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import redis.asyncio
 
     from jdobb_async_queue.backends.bells import Bells
@@ -24,6 +26,7 @@ BLOCK = 75.0
 """Seconds of one blocking call."""
 GRACE = 2.0
 """Seconds more within which its answer must come."""
+_RETURN_WITHIN = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _TYPE = "type:"
 
@@ -31,8 +34,9 @@ _TYPE = "type:"
 class Waker:
     """One blocking connection per process, used only while somebody waits for a job type.
 
-    A marker that nobody here waits for any more goes back, for the next process. Redis's server may be gone
-    without a word: every call has a deadline of its own, whoever waits looks again by itself.
+    A marker that nobody here waits for any more goes back, for the next process: at once, or when the last
+    who waited leaves. It may have learnt of a job that is due later, and then nobody else has. Redis's server
+    may be gone without a word: every call has a deadline of its own, whoever waits looks again by itself.
     """
 
     def __init__(self, connection: Connection, prefix: str, bells: Bells) -> None:
@@ -43,6 +47,9 @@ class Waker:
         self._wanted = asyncio.Event()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._popped: set[str] = set()
+        """The markers that were popped here, and which no claim has set again as it had to."""
+        self._returns: set[asyncio.Task[None]] = set()
 
     def watch(self, topic: str) -> None:
         """Begin to wait for a job type, or for any."""
@@ -60,14 +67,25 @@ class Waker:
         self._watched[key] -= 1
         if not self._watched[key]:
             del self._watched[key]
+            if key in self._popped:
+                self._return(key)
         if not self._watched:
             self._wanted.clear()
 
+    def settle(self, job_types: Sequence[str] | None) -> None:
+        """Note that a claim got all it asked for: its script has set the markers that others need."""
+        topics = [ANY_TYPE] if job_types is None else map(type_topic, job_types)
+        self._popped.difference_update(map(self._key, topics))
+
     async def close(self) -> None:
-        """End the connection."""
+        """Give markers back and end the connection."""
         if self._task is not None:
             await end(self._task)
             self._task = None
+        for key in list(self._popped):
+            self._return(key)
+        if self._returns:
+            await asyncio.wait(self._returns, timeout=_RETURN_WITHIN)
 
     def _key(self, topic: str) -> str:
         return self._prefix + ("wake" if topic == ANY_TYPE else f"wake:{topic.removeprefix(_TYPE)}")
@@ -121,9 +139,25 @@ class Waker:
 
     async def _got(self, key: str) -> None:
         if key in self._watched:
+            self._popped.add(key)
             self._bells.ring(self._topic(key))
         else:
-            await self._connection.command("ZADD", key, 0, "1")
+            await self._put_back(key)
+
+    def _return(self, key: str) -> None:
+        """Put a marker back while the caller goes on."""
+        self._popped.discard(key)
+        task = asyncio.ensure_future(self._put_back(key))
+        self._returns.add(task)
+        task.add_done_callback(self._returned)
+
+    def _returned(self, task: asyncio.Task[None]) -> None:
+        self._returns.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.debug("a marker could not be put back: %s", error)
+
+    async def _put_back(self, key: str) -> None:
+        await self._connection.command("ZADD", key, 0, "1")
 
     def _ring_all(self) -> None:
         for key in self._watched:

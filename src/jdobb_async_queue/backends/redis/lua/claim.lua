@@ -1,7 +1,9 @@
 -- claim: take the best ready jobs.
 
 local SWEEP_PER_CLAIM = 100
+local EXPIRED_PER_CLAIM = 100
 local CHUNK = 16
+local MOVED_AT_ONCE = 1000 -- Lua passes no more than about 8000 values on
 
 -- Return the members of the best ready jobs of one weight, at most `limit`, over all the types.
 local function best(job_types, rank, limit)
@@ -69,16 +71,12 @@ local function claimable(wanted)
   return found
 end
 
--- Return those types that have pending jobs, as a list and as a set.
 local function with_pending(job_types)
-  local list, is_listed = {}, {}
+  local found = {}
   for _, job_type in ipairs(job_types) do
-    if call('EXISTS', index_key('p', job_type)) == 1 then
-      list[#list + 1] = job_type
-      is_listed[job_type] = true
-    end
+    if call('EXISTS', index_key('p', job_type)) == 1 then found[#found + 1] = job_type end
   end
-  return list, is_listed
+  return found
 end
 
 -- Return those that a claim got whose answer was lost, and that are still its own.
@@ -91,43 +89,58 @@ local function claimed_before(claims)
   return found
 end
 
--- Move started jobs of one type to their new places: all at once, for it is cheaper.
+-- Move started jobs of one type to their new places: many at once, for it is cheaper.
 local function move_started(job_type, started)
-  local members, places, leases = {}, {}, {}
-  for n, job in ipairs(started) do
-    members[n] = member(job)
-    places[2 * n - 1], places[2 * n] = NOW, members[n]
-    leases[2 * n - 1], leases[2 * n] = text(now + job.ln), job.id .. '|' .. job.k
+  for first = 1, #started, MOVED_AT_ONCE do
+    local members, places, leases = {}, {}, {}
+    for n = 1, math.min(MOVED_AT_ONCE, #started - first + 1) do
+      local job = started[first + n - 1]
+      members[n] = member(job)
+      places[2 * n - 1], places[2 * n] = NOW, members[n]
+      leases[2 * n - 1], leases[2 * n] = text(now + job.ln), job.id .. '|' .. job.k
+    end
+    call('ZREM', index_key('p', job_type), unpack(members))
+    call('ZADD', index_key('a', job_type), unpack(places))
+    call('ZADD', PREFIX .. 'leases', unpack(leases))
   end
-  call('ZREM', index_key('p', job_type), unpack(members))
-  call('ZADD', index_key('a', job_type), unpack(places))
-  call('ZADD', PREFIX .. 'leases', unpack(leases))
+end
+
+-- Wake somebody else for a type of which a claim left something, ready now or later: whoever looks learns
+-- when. The claimer has all that it asked for and waits no more.
+local function leave_to_others(job_type)
+  local has_end = not is_paused(job_type) or settings_of(job_type)[2]
+  if has_end and call('EXISTS', index_key('p', job_type)) == 1 then
+    wake(job_type)
+  else
+    call('ZREM', marker(job_type), '1')
+  end
 end
 
 -- ARGUMENTS  the token, to which each job's number is added; how many at most; the lease in ms; the worker's
 --            id or ''; ms to keep what is found failed or ''; how many job types, -1 for all; these
--- RETURNS    {the jobs, when to claim again or ''}
+-- RETURNS    {the jobs, when to claim again or '', '1' if it broke off: so many of the ready jobs had expired}
 function operations.claim(at)
   local token, limit, lease = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local worker, keep = given(ARGV[at + 3]), tonumber(ARGV[at + 4])
-  if remembered() then return {claimed_before(remembered()), ''} end
+  if remembered() then return {claimed_before(remembered()), '', ''} end
   sweep(SWEEP_PER_CLAIM, keep)
   local wanted = requested(at + 6, tonumber(ARGV[at + 5]))
   local job_types = claimable(wanted)
-  local waiting, is_waiting = with_pending(job_types)
-  local answer, used, claims = {}, {}, {}
+  local waiting = with_pending(job_types)
+  local answer, claims, expired = {}, {}, 0
   for rank = 0, 2 do
-    while #answer < limit do
+    while #answer < limit and expired < EXPIRED_PER_CLAIM do
       local members = best(waiting, rank, limit - #answer)
       if #members == 0 then break end
       local started = {}
       for _, found in ipairs(members) do
         local job_type, job = found[2], load(id_of(found[1]))
-        used[job_type] = true
         if not job or job.s ~= 'p' then
           call('ZREM', index_key('p', job_type), found[1])
         elseif job.sb and tonumber(job.sb) <= now then
           expire_now(job, keep)
+          expired = expired + 1
+          if expired == EXPIRED_PER_CLAIM then break end
         else
           start(job, token .. '.' .. #answer, lease, worker)
           started[job_type] = started[job_type] or {}
@@ -139,13 +152,15 @@ function operations.claim(at)
       for job_type, jobs in pairs(started) do move_started(job_type, jobs) end
     end
   end
-  for _, job_type in ipairs(job_types) do
-    if #answer == limit and is_waiting[job_type] and has_ready(job_type) then
-      wake(job_type)
-    elseif used[job_type] or #answer < limit then
+  local is_full, is_broken_off = #answer == limit, expired == EXPIRED_PER_CLAIM
+  for _, job_type in ipairs(is_full and wanted or job_types) do
+    if is_full or is_broken_off then
+      leave_to_others(job_type)
+    else
       call('ZREM', marker(job_type), '1')
     end
   end
   if #claims > 0 then remember(table.concat(claims, ' ')) end
-  return {answer, #answer < limit and next_due(wanted) or ''}
+  if is_full then return {answer, '', ''} end
+  return {answer, is_broken_off and NOW or next_due(wanted), is_broken_off and '1' or ''}
 end

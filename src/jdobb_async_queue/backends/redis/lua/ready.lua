@@ -9,13 +9,6 @@ local function ready(job_type, rank, offset, count)
     'LIMIT', offset, count)
 end
 
-local function has_ready(job_type)
-  for rank = 0, 2 do
-    if #ready(job_type, rank, 0, 1) > 0 then return true end
-  end
-  return false
-end
-
 -- Return the next instant at which time alone changes what a claim of these types would find, or ''.
 local function next_due(job_types)
   local due = math.huge
