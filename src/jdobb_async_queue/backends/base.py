@@ -186,6 +186,8 @@ class QueueBackend(ABC):
     """Which of the queues in its store this is; two namespaces share nothing."""
     idle_interval: float = 0.8
     """Seconds after which a worker that has nothing to do looks for itself, though nothing woke it."""
+    emptied: int = 0
+    """How often job types' settings were found gone that were there before: the store lost what it held."""
 
     @property
     def durability(self) -> Durability:

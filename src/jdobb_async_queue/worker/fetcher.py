@@ -60,11 +60,11 @@ class Fetcher(Loop):
         if shift.quiet or self._starved or not types:
             return self._until(None) if self._burst else None
         await shift.publish()
-        asked_at = shift.clock.monotonic()
+        asked_at, emptied = shift.clock.monotonic(), shift.backend.emptied
         claimed = await shift.backend.claim_pending_jobs(self._request(types, limit))
-        if self.stopped:
+        if self.stopped or emptied != shift.backend.emptied:  # without settings none of them may start
             await self._give_back(claimed.records)
-            return None
+            return None if self.stopped else 0.0
         for record in claimed.records:
             self._start(record, asked_at)
         if len(claimed.records) == limit:

@@ -29,6 +29,7 @@ class HandlerTable:
         self._states: dict[JobRouter, Any] = {}
         self._bound: dict[str, Bound] = {}
         self._published: dict[str, bytes] = {}
+        self._emptied = 0
         self._warned: set[str] = set()
         self.claimable: tuple[str, ...] = ()
         self.on_change: Callable[[], None] = lambda: None
@@ -67,6 +68,9 @@ class HandlerTable:
 
     async def publish(self, backend: QueueBackend) -> None:
         """Publish the settings of the claimable handlers where they differ from what is stored."""
+        if self._emptied != backend.emptied:
+            self._emptied = backend.emptied
+            self._published.clear()
         if self._published.keys() >= set(self.claimable):
             return
         mine = {

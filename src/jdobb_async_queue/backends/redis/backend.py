@@ -360,6 +360,7 @@ class RedisBackend(QueueBackend):
             if known is not None and known[0] == version:
                 continue
             if version == b"0":
+                self.emptied += known is not None
                 self._types.pop(job_type, None)
                 continue
             flat = await self._connection.command("HGETALL", f"{self._prefix}type:{job_type}")
