@@ -106,6 +106,30 @@ async def test_a_worker_claims_again_by_itself_after_an_outage(failing, start):
     await eventually(said_so)
 
 
+async def test_a_worker_registers_as_soon_as_it_can_and_says_no_earlier_that_it_could(failing, start):
+    async def email(ctx): ...
+
+    def heard(worker, kind):
+        return [fact for fact in told(worker, kind) if fact.loop == "heartbeat"]
+
+    queue = JobQueue(failing)
+    failing.refused = frozenset({"beat_worker"})
+    worker = await start(on=queue, email=email)
+
+    async def tried_again():
+        return failing.called.get("beat_worker", 0) >= 3
+
+    await eventually(tried_again)
+    assert len(heard(worker, facts.BackendLost)) >= 2
+    assert heard(worker, facts.BackendBack) == []
+    failing.refused = frozenset()
+
+    async def is_registered():
+        return len(await queue.workers()) == 1 and heard(worker, facts.BackendBack)
+
+    await eventually(is_registered)
+
+
 async def test_a_worker_can_be_stopped_during_an_outage(failing, start):
     async def email(ctx): ...
 

@@ -35,7 +35,7 @@ class Heartbeat(Loop):
         """When each lease is to be renewed, by the monotonic clock."""
         self._look_at = math.inf
         """When to look at the leases, by the same clock."""
-        self._registered = float("-inf")
+        self._registered = -math.inf
         self._started_at = shift.backend.now()
         shift.slots.on_take(self._begin)
 
@@ -92,8 +92,10 @@ class Heartbeat(Loop):
             started_at=self._started_at,
             last_heartbeat_at=shift.backend.now(),
         )
+        self._registered = -math.inf  # until it has worked
+        directive = await shift.backend.beat_worker(record)
         self._registered = now
-        self._obey(await shift.backend.beat_worker(record))
+        self._obey(directive)
 
 
 def _third(execution: Execution, since: float) -> float:
