@@ -130,6 +130,41 @@ async def test_a_worker_registers_as_soon_as_it_can_and_says_no_earlier_that_it_
     await eventually(is_registered)
 
 
+async def test_a_worker_whose_outcomes_are_refused_does_not_claim_more_and_more(failing, start, monkeypatch):
+    runs, tries, is_refused = [], 0, True
+    apply = failing.apply
+
+    async def refuse(changes, **options):
+        nonlocal tries
+        tries += 1
+        if is_refused:
+            await failing.inner.counts()  # as long as a claim takes
+            raise BackendUnavailable("refused")
+        return await apply(changes, **options)
+
+    async def email(ctx):
+        runs.append(ctx.id)
+
+    monkeypatch.setattr(failing, "apply", refuse)
+    queue = JobQueue(failing)
+    for _ in range(40):
+        await queue.enqueue("email")
+    await start(on=queue, email=email, max_concurrent=2)
+
+    async def tried_often():
+        return tries >= 5
+
+    await eventually(tried_often, WITHIN)
+    assert len(runs) <= 4, "one set of slots being settled, another one claimed meanwhile"
+    is_refused = False
+
+    async def all_ran():
+        return (await queue.counts())["email"] == {"complete": 40}
+
+    await eventually(all_ran, WITHIN)
+    assert len(runs) == 40
+
+
 async def test_a_worker_can_be_stopped_during_an_outage(failing, start):
     async def email(ctx): ...
 

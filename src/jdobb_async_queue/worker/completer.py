@@ -50,7 +50,8 @@ class Completer(Loop):
         if not batch:
             return None
         settled = [(execution, outcome, *self._settle(execution, outcome)) for execution, outcome in batch]
-        self.shift.slots.leave(execution for execution, _ in batch)
+        if not self._failures:  # else outcomes would pile up for as long as claims succeed
+            self.shift.slots.leave(execution for execution, _ in batch)
         try:
             answers = iter(
                 await self._apply([change for *_, reports, last in settled for change in (*reports, last)])
