@@ -446,3 +446,25 @@ def test_servers_of_the_tests_end(tmp_path):
     server.kill()
     with pytest.raises(redis.ConnectionError):
         server.command("PING")
+
+
+async def test_an_outcome_that_cannot_be_stored_holds_up_no_other(queue, server, namespace):
+    worker = Worker(queue, max_concurrent=2)
+
+    @worker.handler(TYPE)
+    async def email(ctx):
+        if ctx.data.get("spoiled"):
+            raise ValueError("no")
+
+    spoiled = await make_job(queue, data={"spoiled": True})
+    server.command("SET", f"{{{namespace}.0}}:e:{spoiled.id}", "not a list")
+    others = [await make_job(queue) for _ in range(10)]
+    running = asyncio.ensure_future(worker.run())
+    for job in others:
+        await queue.wait(job.id, timeout=20)
+
+    assert (await get_job(queue, spoiled.id)).status == "processing"
+    server.command("DEL", f"{{{namespace}.0}}:e:{spoiled.id}")
+    assert (await queue.wait(spoiled.id, timeout=20)).status == "failed"
+    await worker.stop()
+    await running

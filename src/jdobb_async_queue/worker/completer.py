@@ -45,8 +45,8 @@ class Completer(Loop):
             await self.poll()
 
     async def poll(self) -> float | None:
-        """Settle what waits, in one call."""
-        batch = self._waiting[:_BATCH]
+        """Settle what waits, in one call; after a failure one at a time, so that it holds up nothing else."""
+        batch = self._waiting[: 1 if self._failures else _BATCH]
         if not batch:
             return None
         settled = [(execution, outcome, *self._settle(execution, outcome)) for execution, outcome in batch]
@@ -58,6 +58,7 @@ class Completer(Loop):
             )
         except BaseException:
             self.shift.slots.stay()
+            self._waiting = [*self._waiting[len(batch) :], *batch]
             for execution, _, reports, _ in settled:
                 self._reporter.put_back(execution, reports)
             raise

@@ -71,6 +71,7 @@ local function claimable(wanted)
   return found
 end
 
+-- Return those types that have pending jobs.
 local function with_pending(job_types)
   local found = {}
   for _, job_type in ipairs(job_types) do
