@@ -22,11 +22,18 @@ from jdobb_service.edge import BODY_MARGIN, Edge
 from jdobb_service.hosts import AllowedHosts
 from jdobb_service.pages import page_routes
 from jdobb_service.problems import Problem, problem_of
-from jdobb_service.routes import events, health, jobs, listing
+from jdobb_service.routes import events, health, jobs, listing, removal, results
 from jdobb_service.settings import Settings, load_settings
 from jdobb_service.state import ServiceState
 
-RESOURCES = (jobs.resource, listing.resource, events.resource, health.resource)
+RESOURCES = (
+    jobs.resource,
+    listing.resource,
+    events.resource,
+    health.resource,
+    results.resource,
+    removal.resource,
+)
 
 
 def create_app(

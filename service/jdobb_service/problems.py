@@ -84,6 +84,11 @@ CATALOGUE: dict[str, Kind] = {
     "invalid-transition": Kind(
         409, "Invalid transition", "Only a failed or cancelled job can be made ready again."
     ),
+    "not-terminal": Kind(409, "Job is not terminal", "The job has not ended, so it cannot be removed yet."),
+    "not-finished": Kind(409, "Job is not finished", "The job has not ended, so it has no results yet."),
+    "job-failed": Kind(
+        409, "Job failed", "The job has failed or was cancelled, so it has no results; detail is its error."
+    ),
     "lease-lost": Kind(409, "Lease lost", "The lease token is not, or no longer, current: stop working."),
     "payload-too-large": Kind(
         413, "Payload too large", "The body, or one of its values, is larger than the service takes."

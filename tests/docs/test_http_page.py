@@ -24,13 +24,16 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def test_the_shell_lines_work_in_their_order(service: Service):
-    enqueue, repeat, look, cancel, watch = (service.run(block.text) for block in blocks_of(PAGE, "sh"))
+    blocks = blocks_of(PAGE, "sh")
+    enqueue, repeat, look, result, cancel, remove, watch = (service.run(block.text) for block in blocks)
     assert enqueue.startswith("HTTP/1.1 201")
     assert re.search(r"^location: /jobs/", enqueue, re.MULTILINE | re.IGNORECASE)
     ids = re.findall(r'\{"id":"([^"]+)"', repeat)
     assert len(ids) == 4
     assert (ids[0], ids[2]) == (ids[1], ids[3])
     assert look.count('"text":"order 18"') >= 3
+    assert "words" in json.loads(result)
+    assert remove == ""
     assert cancel.count('"status":"cancelled"') == 2
     assert '"error":"changed my mind"' in cancel
     assert cancel.endswith("}")

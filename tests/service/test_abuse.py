@@ -177,7 +177,7 @@ async def test_unknown_paths_and_methods_are_problems(on_memory: Running):
         assert (answer.status_code, code_of(answer)) == (404, "not-found"), path
     for method, path, allowed in [
         ("DELETE", "/jobs", "GET, POST"),
-        ("PUT", "/jobs/a", "GET"),
+        ("PUT", "/jobs/a", "DELETE, GET"),
         ("GET", "/jobs/a/cancel", "POST"),
         ("POST", "/livez", "GET"),
         ("HEAD", "/jobs/a/events", "GET"),

@@ -23,6 +23,8 @@ async def test_an_outage_is_said_as_such_and_passes():
             ("GET", "/jobs"),
             ("GET", f"/jobs/{job_id}"),
             ("GET", f"/jobs/{job_id}/events"),
+            ("GET", f"/jobs/{job_id}/result"),
+            ("DELETE", f"/jobs/{job_id}"),
             ("POST", f"/jobs/{job_id}/cancel"),
             ("POST", f"/jobs/{job_id}/retry"),
             ("GET", "/readyz"),

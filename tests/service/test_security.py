@@ -85,7 +85,13 @@ async def test_a_key_for_some_job_types_sees_no_others(service: Running):
     other = await service.queue.enqueue("secret", {"x": 1})
     mine = await service.queue.enqueue("billing.invoice", {"x": 1})
     caller = as_("billing")
-    for method, path in [("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry")]:
+    for method, path in [
+        ("GET", ""),
+        ("GET", "/events"),
+        ("GET", "/result"),
+        ("POST", "/cancel"),
+        ("POST", "/retry"),
+    ]:
         answer = await service.client.request(method, f"/jobs/{other}{path}", headers=caller)
         unknown = await service.client.request(method, f"/jobs/unknown{path}", headers=caller)
         assert (answer.status_code, code_of(answer)) == (404, "job-not-found")

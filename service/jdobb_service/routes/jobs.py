@@ -31,10 +31,10 @@ from jdobb_service.waiting import applied, later, wanted_wait
 resource = Resource("jobs")
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_PREFER = header(
+PREFER = header(
     "Prefer", {"type": "string"}, "`wait=N`: answer when the job is terminal, at the latest after N (≤ 30) s."
 )
-_WAIT = query("wait", {"type": "number", "minimum": 0}, "The same as `Prefer: wait=N`.")
+WAIT = query("wait", {"type": "number", "minimum": 0}, "The same as `Prefer: wait=N`.")
 _SHOWN = ("ETag", "Retry-After")
 
 
@@ -50,7 +50,7 @@ _SHOWN = ("ETag", "Retry-After")
             {"type": "string", "maxLength": 257},
             "Repeating the request with the same key and body within 24 h gives the same job.",
         ),
-        _PREFER,
+        PREFER,
     ],
     success=[
         Success(
@@ -102,8 +102,8 @@ async def submit_job(call: Call) -> Response:
             {"type": "string"},
             "The ETag that is known already; waiting then ends when it has changed.",
         ),
-        _PREFER,
-        _WAIT,
+        PREFER,
+        WAIT,
     ],
     success=[
         Success(200, "The job.", wire.Job, (*_SHOWN, "Preference-Applied")),
