@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, NoReturn
-
 from starlette.responses import Response
 
 from jdobb_async_queue import (
     Idempotency,
     InvalidCursor,
     Job,
-    JobPriority,
     JobStatus,
-    NewJob,
     Outcome,
     PayloadTooLarge,
-    RetryPolicy,
     Submission,
 )
 from jdobb_service.answers import is_known, job_response, validators
 from jdobb_service.body import read_json
 from jdobb_service.idempotency import idempotency_of
+from jdobb_service.new_jobs import explained, new_job
 from jdobb_service.operations import Body, Call, Resource, Success, header, operation, query
-from jdobb_service.problems import Problem, invalid, pointer
+from jdobb_service.problems import Problem, invalid
 from jdobb_service.schemas import jobs as wire
-from jdobb_service.strict_json import check_values, checked
+from jdobb_service.strict_json import checked
 from jdobb_service.waiting import applied, later, wanted_wait
 
 resource = Resource("jobs")
 
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 PREFER = header(
     "Prefer", {"type": "string"}, "`wait=N`: answer when the job is terminal, at the latest after N (≤ 30) s."
 )
@@ -184,34 +178,8 @@ async def visible_job(call: Call) -> Job:
 
 async def _submit(call: Call, body: wire.NewJob, idempotency: Idempotency | None) -> Submission:
     try:
-        return await call.queue.submit(_new_job(call, body), idempotency=idempotency)
+        return await call.queue.submit(new_job(call, body), idempotency=idempotency)
     except (PayloadTooLarge, InvalidCursor):
         raise
     except (ValueError, TypeError) as error:
-        _explain(body, error)
-
-
-def _new_job(call: Call, body: wire.NewJob) -> NewJob:
-    fields: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
-    fields["job_id"] = fields.pop("id", None)
-    fields["priority"] = JobPriority(body.priority)
-    if body.retry is not None:
-        named = body.retry.model_fields_set
-        fields["retry"] = RetryPolicy(**{name: getattr(body.retry, name) for name in named})
-    traceparent = call.header(b"traceparent") or ""
-    return NewJob(
-        **fields,
-        request_id=call.request_id,
-        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
-    )
-
-
-def _explain(body: wire.NewJob, error: Exception) -> NoReturn:
-    """Raise the 422 of what the library refused: it names the field, never the value."""
-    check_values(body.data, "data")
-    check_values(body.metadata, "metadata")
-    message = str(error).partition(", got ")[0]
-    field, _, rest = message.partition(" ")
-    if field in wire.NewJob.model_fields:
-        raise invalid(pointer(field), rest) from None
-    raise invalid("#", "not acceptable") from error
+        raise explained(body, str(error)) or invalid("#", "not acceptable") from error

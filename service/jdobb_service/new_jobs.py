@@ -1,0 +1,41 @@
+"""From a job in a request to the library's, and from the library's refusals to the place in the request."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from jdobb_async_queue import JobPriority, NewJob, RetryPolicy
+from jdobb_service.operations import Call
+from jdobb_service.problems import Problem, invalid, pointer
+from jdobb_service.schemas import jobs as wire
+from jdobb_service.strict_json import check_values
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def new_job(call: Call, body: wire.NewJob) -> NewJob:
+    """Return the job as the library takes it, with the request's id and trace."""
+    fields: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
+    fields["job_id"] = fields.pop("id", None)
+    fields["priority"] = JobPriority(body.priority)
+    if body.retry is not None:
+        named = body.retry.model_fields_set
+        fields["retry"] = RetryPolicy(**{name: getattr(body.retry, name) for name in named})
+    traceparent = call.header(b"traceparent") or ""
+    return NewJob(
+        **fields,
+        request_id=call.request_id,
+        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
+    )
+
+
+def explained(body: wire.NewJob, message: str) -> Problem | None:
+    """Return the 422 of what the library refused, without the value; None when it named no field."""
+    try:
+        check_values(body.data, "data")
+        check_values(body.metadata, "metadata")
+    except Problem as problem:
+        return problem
+    field, _, rest = message.partition(", got ")[0].partition(" ")
+    return invalid(pointer(field), rest) if field in wire.NewJob.model_fields else None
