@@ -17,12 +17,13 @@ from starlette.routing import Match
 
 from jdobb_async_queue import JobQueue, JobRouter
 from jdobb_service import cors
+from jdobb_service.body_limits import BodyLimits
 from jdobb_service.document import describe
-from jdobb_service.edge import BODY_MARGIN, Edge
+from jdobb_service.edge import Edge
 from jdobb_service.hosts import AllowedHosts
 from jdobb_service.pages import page_routes
 from jdobb_service.problems import Problem, problem_of
-from jdobb_service.routes import events, health, jobs, listing, removal, results
+from jdobb_service.routes import batch, events, health, jobs, listing, removal, results
 from jdobb_service.settings import Settings, load_settings
 from jdobb_service.state import ServiceState
 
@@ -33,6 +34,7 @@ RESOURCES = (
     health.resource,
     results.resource,
     removal.resource,
+    batch.resource,
 )
 
 
@@ -75,7 +77,7 @@ def create_app(
     app.add_middleware(
         Edge,
         hosts=AllowedHosts.of(settings.allowed_hosts, keys=bool(settings.keys())),
-        max_body=settings.max_payload_bytes + BODY_MARGIN,
+        bodies=BodyLimits.of_payload(settings.max_payload_bytes),
     )
     if settings.cors_origins:
         app.add_middleware(

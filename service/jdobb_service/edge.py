@@ -16,11 +16,9 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jdobb_service.body_limits import BodyLimits
 from jdobb_service.hosts import AllowedHosts
 from jdobb_service.problems import Problem, problem_of
-
-BODY_MARGIN = 65_536
-"""Bytes that a request body may have beyond ``max_payload_bytes``."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 _HEALTH = frozenset({"/livez", "/readyz"})
@@ -34,8 +32,8 @@ log = structlog.get_logger("jdobb_service.http")
 class Edge:
     """Gives each request an id, lets it in or not, and turns errors into problems."""
 
-    def __init__(self, app: ASGIApp, *, hosts: AllowedHosts, max_body: int) -> None:
-        self._app, self._hosts, self._max_body = app, hosts, max_body
+    def __init__(self, app: ASGIApp, *, hosts: AllowedHosts, bodies: BodyLimits) -> None:
+        self._app, self._hosts, self._bodies = app, hosts, bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -60,8 +58,9 @@ class Edge:
         if not (host and self._hosts.allow(host.decode("latin-1"))) and request.path not in _HEALTH:
             raise Problem("host-not-allowed")
         length = request.headers.get(b"content-length", b"0")
-        if len(length) > _DIGITS or not length.isdigit() or int(length) > self._max_body:
-            raise self._too_large()
+        limit = self._bodies.of(request.path)
+        if len(length) > _DIGITS or not length.isdigit() or int(length) > limit:
+            raise _too_large(limit)
         scope = request.scope
         if scope["method"] == "HEAD" and not request.path.endswith("/events"):
             return {**scope, "method": "GET"}
@@ -71,21 +70,21 @@ class Edge:
         """Count a body whose length was not declared; a declared one is held to it by the server."""
         if b"transfer-encoding" not in request.headers:
             return receive
-        received = 0
+        limit, received = self._bodies.of(request.path), 0
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_body:
-                raise self._too_large()
+            if received > limit:
+                raise _too_large(limit)
             return message
 
         return counted
 
-    def _too_large(self) -> Problem:
-        detail = f"The body is larger than {self._max_body} bytes."
-        return Problem("payload-too-large", detail, members={"limit": self._max_body})
+
+def _too_large(limit: int) -> Problem:
+    return Problem("payload-too-large", f"The body is larger than {limit} bytes.", members={"limit": limit})
 
 
 class _Request:

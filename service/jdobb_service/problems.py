@@ -7,6 +7,7 @@ the request carried: it points at the place instead.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -176,6 +177,24 @@ def pointer(*path: str | int) -> str:
     return "#" + "".join("/" + step[:200] for step in list(steps)[:70])
 
 
+def place_of(field: str) -> list[str | int]:
+    """Return the path to what the library names as ``data`` or ``jobs[3].data``."""
+    return [int(step) if step.isdecimal() else step for step in re.split(r"[\[\].]+", field)]
+
+
+def within(problem: Problem, *path: str | int) -> Problem:
+    """Return the problem of a part, with places that point into the whole; ``path`` leads to the part."""
+    prefix = pointer(*path)
+    places = [{**place, "pointer": prefix + place["pointer"].removeprefix("#")} for place in problem.errors]
+    return Problem(
+        problem.code,
+        problem.detail,
+        errors=places or [{"pointer": prefix, "detail": problem.kind.when}],
+        headers=problem.headers,
+        members=problem.members,
+    )
+
+
 def parameter(name: str) -> str:
     """Return how ``errors`` points at a query parameter."""
     return "?" + quote(name[:200], errors="replace")
@@ -215,7 +234,7 @@ def _of_library(code: str, error: Exception) -> Problem:
     headers = {"retry-after": str(RETRY_AFTER)} if code in _WAIT else None
     if isinstance(error, PayloadTooLarge):
         detail = f"is {error.size} bytes of JSON; at most {error.limit} are taken"
-        places = [{"pointer": pointer(error.field), "detail": detail}]
+        places = [{"pointer": pointer(*place_of(error.field)), "detail": detail}]
         return Problem(code, errors=places, members={"limit": error.limit})
     if isinstance(error, JobConflict) and error.job_id is not None:
         return Problem(code, members={"job_id": error.job_id})

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from jdobb_service.body_limits import BodyLimits
 from jdobb_service.problems import CATALOGUE, MEDIA_TYPE, Problem
 from jdobb_service.sse import ABORT
 
@@ -33,8 +34,8 @@ class _Phase(Enum):
 class GuardedHttp(HttpToolsProtocol):
     """uvicorn's parser-based protocol that also watches the clock and the size of headers."""
 
-    max_body = 2**20
-    """The largest body that is read to its end; it bounds the time for one of undeclared length."""
+    bodies = BodyLimits(2**20)
+    """The largest bodies that are read to their end; they bound the time for one of undeclared length."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Begin a connection; its first request must come soon."""
@@ -102,10 +103,11 @@ class GuardedHttp(HttpToolsProtocol):
         self._arm(HEADERS_WITHIN)
 
     def _declared(self) -> int:
+        most = self.bodies.of(self.url.partition(b"?")[0].decode("latin-1"))
         for name, value in self.headers:
             if name == b"content-length" and value.isdigit():
-                return min(int(value[:15]), self.max_body)
-        return self.max_body if any(name == b"transfer-encoding" for name, _ in self.headers) else 0
+                return min(int(value[:15]), most)
+        return most if any(name == b"transfer-encoding" for name, _ in self.headers) else 0
 
     def _arm(self, seconds: float) -> None:
         self._disarm()

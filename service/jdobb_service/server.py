@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from jdobb_async_queue import JobQueueError, JobRouter
 from jdobb_service.app import create_app
 from jdobb_service.banner import banner
-from jdobb_service.edge import BODY_MARGIN
+from jdobb_service.body_limits import BodyLimits
 from jdobb_service.listening import CannotServe, check_exposure, listen, url_of
 from jdobb_service.logs import configure_logging
 from jdobb_service.protocol import GuardedHttp
@@ -66,7 +66,8 @@ class Server(uvicorn.Server):
         listener: socket.socket,
         routers: Sequence[JobRouter] = (),
     ) -> None:
-        protocol = type("Http", (GuardedHttp,), {"max_body": settings.max_payload_bytes + BODY_MARGIN})
+        bodies = BodyLimits.of_payload(settings.max_payload_bytes)
+        protocol = type("Http", (GuardedHttp,), {"bodies": bodies})
         config = uvicorn.Config(
             app,
             http=protocol,

@@ -25,12 +25,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def test_the_shell_lines_work_in_their_order(service: Service):
     blocks = blocks_of(PAGE, "sh")
-    enqueue, repeat, look, result, cancel, remove, watch = (service.run(block.text) for block in blocks)
+    said = [service.run(block.text) for block in blocks]
+    enqueue, repeat, batch, look, result, cancel, remove, watch = said
     assert enqueue.startswith("HTTP/1.1 201")
     assert re.search(r"^location: /jobs/", enqueue, re.MULTILINE | re.IGNORECASE)
     ids = re.findall(r'\{"id":"([^"]+)"', repeat)
     assert len(ids) == 4
     assert (ids[0], ids[2]) == (ids[1], ids[3])
+    assert [job["id"] for job in json.loads(batch)["items"]] == ["part-1", "part-2"]
     assert look.count('"text":"order 18"') >= 3
     assert "words" in json.loads(result)
     assert remove == ""

@@ -18,8 +18,10 @@ async def test_an_outage_is_said_as_such_and_passes():
     async with serving(app=app) as service:
         job_id = await service.new_job()
         backend.down = True
+        bodies = {"/jobs": {"job_type": "a"}, "/jobs/batch": {"jobs": [{"job_type": "a"}]}}
         for method, path in [
             ("POST", "/jobs"),
+            ("POST", "/jobs/batch"),
             ("GET", "/jobs"),
             ("GET", f"/jobs/{job_id}"),
             ("GET", f"/jobs/{job_id}/events"),
@@ -29,7 +31,7 @@ async def test_an_outage_is_said_as_such_and_passes():
             ("POST", f"/jobs/{job_id}/retry"),
             ("GET", "/readyz"),
         ]:
-            body = {"job_type": "a"} if path == "/jobs" and method == "POST" else None
+            body = bodies.get(path) if method == "POST" else None
             answer = await service.client.request(method, path, json=body)
             assert (answer.status_code, code_of(answer)) == (503, "backend-unavailable"), path
             assert int(answer.headers["retry-after"]) >= 1
