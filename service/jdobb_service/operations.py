@@ -98,8 +98,8 @@ class Resource:
 class Serve:
     """Serves one operation: who calls, may they, then the endpoint."""
 
-    def __init__(self, endpoint: Endpoint, scope: str | None) -> None:
-        self._endpoint, self._scope = endpoint, scope
+    def __init__(self, endpoint: Endpoint, scopes: tuple[str, ...]) -> None:
+        self._endpoint, self._scopes = endpoint, scopes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -107,8 +107,8 @@ class Serve:
         known = scope["state"]
         headers: dict[bytes, bytes] = known["headers"]
         caller = ANYBODY
-        if self._scope is not None:
-            caller = service.guard.admit(headers.get(b"authorization"), scope.get("server"), self._scope)
+        if self._scopes:
+            caller = service.guard.admit(headers.get(b"authorization"), scope.get("server"), *self._scopes)
             known["caller"] = caller.id
         response = await self._endpoint(Call(scope, receive, service, caller, headers))
         await response(scope, receive, send)
@@ -139,21 +139,22 @@ def operation(
     method: str,
     path: str,
     *,
-    scope: str | None,
+    scope: str | tuple[str, ...] | None,
     success: Iterable[Success],
     problems: Iterable[str] = (),
     parameters: Iterable[dict[str, Any]] = (),
     body: Body | None = None,
 ) -> Callable[[E], E]:
-    """Register the decorated endpoint; ``scope`` None is open to everybody.
+    """Register the decorated endpoint; ``scope`` None is open to everybody, of several any will do.
 
     The first ``success`` is the usual one; the docstring's first line is the summary.
     """
     first, *others = success
-    codes = [*problems, "internal", *(("unauthenticated", "insufficient-scope") if scope else ())]
+    scopes = (scope,) if isinstance(scope, str) else scope or ()
+    codes = [*problems, "internal", *(("unauthenticated", "insufficient-scope") if scopes else ())]
     extra: dict[str, Any] = {"parameters": [*_path_parameters(path), *parameters]}
-    if scope:
-        extra["security"] = [{"apiKey": [scope]}]
+    if scopes:
+        extra["security"] = [{"apiKey": [name]} for name in scopes]
         codes += ["backend-unavailable", "draining"]
     if body is not None:
         codes += ["malformed-json", "payload-too-large", "unsupported-media-type", "validation"]
@@ -162,7 +163,7 @@ def operation(
     def register(endpoint: E) -> E:
         summary, _, description = (endpoint.__doc__ or "").partition("\n")
 
-        route = Route(path, Serve(endpoint, scope), methods=[method])
+        route = Route(path, Serve(endpoint, scopes), methods=[method])
         route.methods = {method}  # HEAD is made GET at the edge, where that ends
         resource.routes.append(route)
         resource.documented.add_api_route(

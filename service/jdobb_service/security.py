@@ -55,8 +55,10 @@ class Guard:
         self._callers = {key.sha256: Caller(key) for key in keys}
         self._open = allow_anonymous
 
-    def admit(self, authorization: bytes | None, server: tuple[str, int | None] | None, scope: str) -> Caller:
-        """Return who calls, if they may use a route of this scope; ``server`` is where the request came in.
+    def admit(
+        self, authorization: bytes | None, server: tuple[str, int | None] | None, *scopes: str
+    ) -> Caller:
+        """Return who calls, if they have one of the route's scopes; ``server`` is where the request came in.
 
         Raises ``Problem``: unauthenticated, insufficient-scope, insecure-address.
         """
@@ -65,10 +67,8 @@ class Guard:
                 raise Problem("insecure-address")
             return ANYBODY
         caller = self._authenticate(authorization or b"")
-        if not caller.may(scope):
-            detail = f"This route needs an API key with the scope {scope!r}."
-            challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
-            raise Problem("insufficient-scope", detail, headers={"www-authenticate": challenge})
+        if not any(caller.may(scope) for scope in scopes):
+            raise lacking(*scopes)
         return caller
 
     def _authenticate(self, authorization: bytes) -> Caller:
@@ -79,6 +79,17 @@ class Guard:
         if not hmac.compare_digest(digest, known) or scheme.lower() != b"bearer" or caller is None:
             raise Problem("unauthenticated", headers={"www-authenticate": _CHALLENGE})
         return caller
+
+
+def lacking(*scopes: str) -> Problem:
+    """Return the refusal of a caller who has none of the scopes."""
+    named = " or ".join(repr(scope) for scope in scopes)
+    challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{" ".join(scopes)}"'
+    return Problem(
+        "insufficient-scope",
+        f"This call needs an API key with the scope {named}.",
+        headers={"www-authenticate": challenge},
+    )
 
 
 def is_loopback(server: tuple[str, int | None] | None) -> bool:

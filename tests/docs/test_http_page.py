@@ -26,7 +26,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def test_the_shell_lines_work_in_their_order(service: Service):
     blocks = blocks_of(PAGE, "sh")
     said = [service.run(block.text) for block in blocks]
-    enqueue, repeat, batch, look, result, cancel, remove, watch = said
+    enqueue, repeat, batch, look, result, cancel, remove, bulk, watch = said
     assert enqueue.startswith("HTTP/1.1 201")
     assert re.search(r"^location: /jobs/", enqueue, re.MULTILINE | re.IGNORECASE)
     ids = re.findall(r'\{"id":"([^"]+)"', repeat)
@@ -36,6 +36,10 @@ def test_the_shell_lines_work_in_their_order(service: Service):
     assert look.count('"text":"order 18"') >= 3
     assert "words" in json.loads(result)
     assert remove == ""
+    trial, cancelled, deleted = (json.loads(line) for line in re.findall(r"\{.+?\](?=,\"more)[^}]*\}", bulk))
+    assert (trial["matched"] >= 2, trial["done"]) == (True, 0)
+    assert (cancelled["done"], cancelled["failed"]) == (2, [{"id": "part-3", "code": "job-not-found"}])
+    assert (deleted["done"] >= 2, deleted["more"]) == (True, False)
     assert cancel.count('"status":"cancelled"') == 2
     assert '"error":"changed my mind"' in cancel
     assert cancel.endswith("}")
@@ -71,10 +75,11 @@ async def test_the_service_can_be_mounted_into_an_application():
 def test_the_scopes_are_those_of_the_document():
     document = create_app(Settings(backend_url="memory://")).openapi()
     needed = {
-        (method.upper(), path): scheme["apiKey"]
+        (method.upper(), path, scope)
         for path, item in document["paths"].items()
         for method, described in item.items()
         for scheme in described.get("security", [])
+        for scope in scheme["apiKey"]
     }
-    shown = {call: [row[0].strip("`")] for row in table(PAGE, "Keys") for call in calls_in(row[1])}
+    shown = {(*call, row[0].strip("`")) for row in table(PAGE, "Keys") for call in calls_in(row[1])}
     assert shown == needed

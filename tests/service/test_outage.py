@@ -18,10 +18,15 @@ async def test_an_outage_is_said_as_such_and_passes():
     async with serving(app=app) as service:
         job_id = await service.new_job()
         backend.down = True
-        bodies = {"/jobs": {"job_type": "a"}, "/jobs/batch": {"jobs": [{"job_type": "a"}]}}
+        bodies = {
+            "/jobs": {"job_type": "a"},
+            "/jobs/batch": {"jobs": [{"job_type": "a"}]},
+            "/jobs/bulk": {"action": "cancel", "ids": [job_id]},
+        }
         for method, path in [
             ("POST", "/jobs"),
             ("POST", "/jobs/batch"),
+            ("POST", "/jobs/bulk"),
             ("GET", "/jobs"),
             ("GET", f"/jobs/{job_id}"),
             ("GET", f"/jobs/{job_id}/events"),

@@ -95,19 +95,23 @@ async def list_jobs(call: Call) -> Response:
 
 
 async def _page(call: Call, wanted: Wanted) -> JobPage:
-    job_types = wanted.job_type or None
-    if call.caller.limited:
-        known = await call.queue.counts()
-        job_types = [name for name in job_types or known if call.caller.covers(name)]
     return await call.queue.list_jobs(
         wanted.status or None,
-        job_types,
+        await visible_types(call, wanted.job_type),
         wanted.created_after,
         wanted.created_before,
         wanted.metadata or None,
         wanted.limit,
         wanted.cursor,
     )
+
+
+async def visible_types(call: Call, wanted: list[str] | None) -> list[str] | None:
+    """Return which of the job types (none named: of all) the caller may see; None stands for all."""
+    if not call.caller.limited:
+        return wanted or None
+    known = wanted or await call.queue.counts()
+    return [name for name in known if call.caller.covers(name)]
 
 
 def _next(call: Call, cursor: str) -> str:
