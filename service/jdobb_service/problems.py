@@ -113,6 +113,9 @@ CATALOGUE: dict[str, Kind] = {
     ),
     "internal": Kind(500, "Internal error", "The service failed; its log has the reason under request_id."),
     "backend-unavailable": Kind(503, "Backend unavailable", "The store of the jobs does not answer."),
+    "too-many-waits": Kind(
+        503, "Too many waits", "As many requests wait for jobs as may; ask without waiting."
+    ),
     "starting": Kind(503, "Starting", "The service has not opened its queue yet."),
     "worker-down": Kind(503, "Worker down", "The worker of this process has crashed and is started anew."),
     "draining": Kind(503, "Shutting down", "The service is shutting down; another instance answers."),

@@ -12,7 +12,7 @@ from starlette.types import Receive
 
 from jdobb_async_queue import Job, JobNotFound, JobQueue
 from jdobb_service.operations import Call
-from jdobb_service.problems import Problem, invalid, parameter
+from jdobb_service.problems import RETRY_AFTER, Problem, invalid, parameter
 
 MAX_WAIT = 30.0
 _PREFERENCE = re.compile(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:;.*)?', re.IGNORECASE)
@@ -41,13 +41,16 @@ def applied(seconds: float) -> dict[str, str]:
     return {"preference-applied": f"wait={seconds:g}", "vary": "Prefer"}
 
 
-async def later(call: Call, job: Job, seconds: float, *, changed: bool = False) -> Job:
+async def later(call: Call, job: Job, seconds: float, *, changed: bool = False, stored: bool = False) -> Job:
     """Return the job when it is terminal (or ``changed``), at the latest after ``seconds``.
 
-    Ends early when the client went away, the process closes, or as many others wait as may: a preference is
-    followed as far as possible. Raises ``Problem`` when the job is removed meanwhile.
+    Ends early when the client went away or the process closes. Raises ``Problem`` when the job is removed
+    meanwhile, and too-many-waits when as many others wait as may; if the request has ``stored`` the job,
+    it is told so at once instead.
     """
     with call.state.waits.take() as taken:
+        if not taken and not stored:
+            raise Problem("too-many-waits", headers={"retry-after": str(RETRY_AFTER)})
         if not taken or call.state.closing.is_set:
             return job
         waiting = _changed(call, job) if changed else _terminal(call.queue, job.id)

@@ -75,15 +75,42 @@ async def test_a_client_that_leaves_does_not_keep_waiting(service: Running):
     await eventually(lambda: service.state.waits.taken == 0)
 
 
-async def test_waiting_beyond_the_places_answers_at_once():
+async def test_a_client_that_leaves_after_posting_does_not_keep_waiting(service: Running):
+    posting = asyncio.create_task(service.post({"job_type": "a"}, prefer="wait=20"))
+    await eventually(lambda: service.state.waits.taken == 1)
+    posting.cancel()
+    await eventually(lambda: service.state.waits.taken == 0)
+    assert await service.queue.counts() == {"a": {"pending": 1}}
+
+
+async def test_waiting_ends_when_the_service_closes(service: Running):
+    job_id = await service.new_job()
+    etag = (await service.client.get(f"/jobs/{job_id}")).headers["etag"]
+    calls = [
+        asyncio.create_task(service.post({"job_type": "a"}, prefer="wait=20")),
+        asyncio.create_task(service.client.get(f"/jobs/{job_id}?wait=20")),
+        asyncio.create_task(service.client.get(f"/jobs/{job_id}?wait=20", headers={"if-none-match": etag})),
+    ]
+    await eventually(lambda: service.state.waits.taken == 3)
+    service.state.closing.set()
+    assert [answer.status_code for answer in await asyncio.gather(*calls)] == [201, 200, 304]
+
+
+async def test_waiting_beyond_the_places_is_refused_until_one_is_free():
     async with serving(max_streams=1) as service:
         job_id = await service.new_job()
         first = asyncio.create_task(service.client.get(f"/jobs/{job_id}?wait=20"))
         await eventually(lambda: service.state.waits.taken == 1)
-        second = await service.client.get(f"/jobs/{job_id}?wait=20")
-        assert second.json()["status"] == "pending"
+        for path in (f"/jobs/{job_id}", f"/jobs/{job_id}/result"):
+            second = await service.client.get(f"{path}?wait=20")
+            assert (second.status_code, code_of(second)) == (503, "too-many-waits")
+            assert int(second.headers["retry-after"]) >= 1
+        assert (await service.client.get(f"/jobs/{job_id}")).json()["status"] == "pending"
+        posted = await service.post({"job_type": "a"}, prefer="wait=20")  # it is stored: that is said at once
+        assert (posted.status_code, posted.json()["status"]) == (201, "pending")
         await service.queue.cancel(job_id)
         assert (await first).json()["status"] == "cancelled"
+        assert (await service.client.get(f"/jobs/{job_id}?wait=20")).json()["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("wait", ["abc", "-1", "1e3", "nan", "", "9" * 30])

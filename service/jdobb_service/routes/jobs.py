@@ -79,7 +79,7 @@ async def submit_job(call: Call) -> Response:
         headers["idempotent-replayed"] = "true"
     seconds = wanted_wait(call)
     if seconds is not None and call.caller.may("read"):
-        job = await later(call, job, seconds)
+        job = await later(call, job, seconds, stored=True)
         headers |= applied(seconds)
     is_new = submission.created or submission.replayed
     return job_response(call, job, status=201 if is_new else 200, headers=headers)
@@ -103,7 +103,7 @@ async def submit_job(call: Call) -> Response:
         Success(200, "The job.", wire.Job, (*_SHOWN, "Preference-Applied")),
         Success(304, "The job is as it was.", None, _SHOWN),
     ],
-    problems=["job-not-found", "validation"],
+    problems=["job-not-found", "validation", "too-many-waits"],
 )
 async def get_job(call: Call) -> Response:
     """Look at a job, or wait for it."""

@@ -31,7 +31,7 @@ resource = Resource("jobs")
             ("ETag", "Preference-Applied"),
         )
     ],
-    problems=["job-not-found", "not-finished", "job-failed", "validation"],
+    problems=["job-not-found", "not-finished", "job-failed", "validation", "too-many-waits"],
 )
 async def get_result(call: Call) -> Response:
     """Take the results of a job, or wait for them.

@@ -77,7 +77,10 @@ class HttpClient(Client):
             asked_at = loop.time()
             left = LONG_POLL if ends is None else min(LONG_POLL, max(0.0, ends - asked_at))
             query = {"wait": f"{left:.3f}"}
-            job = await self._patiently(partial(self._of_job, "GET", job_id, params=query))
+            try:
+                job = await self._patiently(partial(self._of_job, "GET", job_id, params=query))
+            except _Full:
+                job = await self._patiently(partial(self._of_job, "GET", job_id))
             if job.status.is_terminal:
                 return job
             if ends is not None and loop.time() >= ends:
@@ -213,6 +216,8 @@ class HttpClient(Client):
         if status in {401, 403}:
             detail = problem.get("detail", f"HTTP {status}")
             return Refusal(ExitCode.UNAUTHORIZED, f"{self._url} refuses: {detail}{_KEY_HINT}")
+        if problem.get("code") == "too-many-waits":
+            return _Full(ExitCode.UNREACHABLE, f"{self._url} cannot answer now: {problem.get('detail')}")
         if status in {502, 503, 504}:
             return _Unreachable(f"{self._url} cannot answer now: {problem.get('detail', f'HTTP {status}')}")
         if not problem:
@@ -236,6 +241,10 @@ class _Unreachable(Refusal):
 
     def __init__(self, message: str) -> None:
         super().__init__(ExitCode.UNREACHABLE, message)
+
+
+class _Full(Refusal):
+    """The service answers, but has no room for another request that waits."""
 
 
 _CODES = {

@@ -1,0 +1,37 @@
+"""The command at a service that has no room for another request that waits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from jdobb_service.cli.clients.http import HttpClient
+from tests.support.serving import eventually, serving
+
+
+async def test_a_wait_goes_on_by_asking_again():
+    async with serving(max_streams=1) as service:
+        job_id, other = await service.new_job(), await service.new_job()
+        first = asyncio.create_task(service.client.get(f"/jobs/{other}?wait=20"))
+        await eventually(lambda: service.state.waits.taken == 1)
+        client = HttpClient(service.url, None)
+        waiting = asyncio.create_task(client.wait(job_id, 20))
+        await service.queue.complete(job_id, {"n": 1})
+        assert (await waiting).results == {"n": 1}
+        await service.queue.cancel(other)
+        await first
+        await client.close()
+
+
+async def test_a_wait_that_is_too_long_ends_by_its_own_time():
+    async with serving(max_streams=1) as service:
+        job_id = await service.new_job()
+        first = asyncio.create_task(service.client.get(f"/jobs/{job_id}?wait=20"))
+        await eventually(lambda: service.state.waits.taken == 1)
+        client = HttpClient(service.url, None)
+        with pytest.raises(TimeoutError, match="still pending"):
+            await client.wait(job_id, 0.1)
+        await service.queue.cancel(job_id)
+        await first
+        await client.close()
