@@ -7,24 +7,32 @@ wait. There is no seam between what was stored and what comes, so nothing is los
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from contextlib import aclosing
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue import validation
 from jdobb_async_queue.backends.bells import job_topic
 from jdobb_async_queue.encoding import encode_object
 from jdobb_async_queue.errors import JobNotFound
+from jdobb_async_queue.feeds import Feed
 from jdobb_async_queue.models import Outcome
 from jdobb_async_queue.transitions import Transition
-from jdobb_async_queue.views import snapshot, update_view
+from jdobb_async_queue.views import news, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
 
     from jdobb_async_queue.backends.base import QueueBackend, UpdatePage
     from jdobb_async_queue.models import JobUpdate
     from jdobb_async_queue.queue import JobQueue
 
 _LOOK_AGAIN = 1.0
+_IN_TURN = 20
+"""How many of several jobs are looked at again each second although no bell rang."""
+_AT_ONCE = 8
+"""How many of several jobs are read at once: so many pages a slow reader may keep in memory."""
 _BEYOND = 2**53
 """No update ever has this seq."""
 
@@ -35,6 +43,7 @@ class Broadcaster:
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self._reads: dict[tuple[str, int], asyncio.Task[UpdatePage | None]] = {}
+        self._feed: Feed | None = None
 
     async def snapshot(self, job_id: str) -> JobUpdate:
         """Return the job's present state as an update; its ``seq`` is the latest update's (0 before any).
@@ -65,21 +74,63 @@ class Broadcaster:
             if first is not None:
                 yield first
             while True:
-                news = _news(page, cursor)
-                for update in news:
+                coming = news(page, cursor)
+                for update in coming:
                     cursor = update.seq
                     yield update
                     if update.is_terminal and cursor > begun_at:
                         return
                 if page.record.is_terminal and cursor >= page.record.last_seq:
                     return
-                if not news:
+                if not coming:
                     await bell.wait(_LOOK_AGAIN)
                 bell.clear()
                 try:
                     page = await self._read(job_id, cursor)
                 except JobNotFound:
                     return
+
+    async def subscribe_many(self, after: Mapping[str, int]) -> AsyncIterator[tuple[str, JobUpdate | None]]:
+        """Yield the updates of several jobs, each as ``subscribe(job_id, after=n)`` does, until all ended.
+
+        ``after`` is the seq to go on from, by job id. Each item is a job's id with its next update, or with
+        None when nothing can follow for that job: it has ended, is unknown or was removed. Updates of one job
+        come in their order; those of different jobs in any.
+        """
+        for job_id, seq in after.items():
+            validation.count(seq, f"after[{job_id!r}]", least=0, most=_BEYOND)
+        backend = await self._backend()
+        course = _Course(after)
+        with backend.watch([job_topic(job_id) for job_id in after]) as bell:
+            while course.cursors:
+                for job_id, page in await self._read_some(course):
+                    for update in course.take(job_id, page):
+                        yield job_id, update
+                if not course.due:
+                    await bell.wait(_LOOK_AGAIN)
+                    course.ask(bell.topics)
+                    bell.clear()
+
+    async def _read_some(self, course: _Course) -> list[tuple[str, UpdatePage | None]]:
+        asked = course.next()
+        pages = await asyncio.gather(*(self._share(job_id, course.cursors[job_id]) for job_id in asked))
+        return list(zip(asked, pages, strict=True))
+
+    async def follow(self, job_types: Iterable[str]) -> AsyncIterator[JobUpdate | None]:
+        """Yield the updates of every job of these types as they are published, without end.
+
+        None says that updates may have been missed here: look at the jobs afresh. It comes first of all, and
+        again when the connection to the backend was lost, or when the follower takes nothing while a
+        thousand updates come. Updates of one job come in their order; those of the second before the
+        beginning may be among them. All followers of a ``Broadcaster`` share one reader of the backend.
+        """
+        types = frozenset(validation.names(job_types, "job_types") or ())
+        backend = await self._backend()
+        if self._feed is None:
+            self._feed = Feed(backend)
+        async with aclosing(self._feed.follow(types)) as updates:
+            async for update in updates:
+                yield update
 
     async def subscribe_with_timeout(
         self,
@@ -123,20 +174,81 @@ class Broadcaster:
 
         One that is under way may have missed what a watcher's bell just rang for.
         """
+        page = await self._share(job_id, after)
+        if page is None:
+            raise JobNotFound(job_id)
+        return page
+
+    async def _share(self, job_id: str, after: int) -> UpdatePage | None:
         key = (job_id, after)
         reading = self._reads.get(key)
         if reading is None:
             reading = self._reads[key] = asyncio.ensure_future(self._begin(key))
-        page = await asyncio.shield(reading)
-        if page is None:
-            raise JobNotFound(job_id)
-        return page
+        return await asyncio.shield(reading)
 
     async def _begin(self, key: tuple[str, int]) -> UpdatePage | None:
         await asyncio.sleep(0)
         self._reads.pop(key, None)
         backend = await self._backend()
         return await backend.read_updates(*key)
+
+
+class _Course:
+    """Where a watcher of several jobs is: the cursors of those that go on, and which are to be read next."""
+
+    def __init__(self, after: Mapping[str, int]) -> None:
+        self.cursors = dict(after)
+        self.due = dict.fromkeys(after)
+        self._begun_at: dict[str, int] = {}
+        self._in_turn: deque[str] = deque(after)
+        self._looked_at = asyncio.get_running_loop().time()
+
+    def next(self) -> list[str]:
+        """Take the next few of what is due."""
+        taken = list(islice(self.due, _AT_ONCE))
+        for job_id in taken:
+            del self.due[job_id]
+        return taken
+
+    def take(self, job_id: str, page: UpdatePage | None) -> Iterator[JobUpdate | None]:
+        """Yield what a reading found, and None at the end of the job."""
+        if page is None:
+            yield from self._end(job_id)
+            return
+        record = page.record
+        if job_id not in self._begun_at:
+            self._begun_at[job_id] = record.last_seq
+            self.cursors[job_id], first = _first(page, self.cursors[job_id])
+            if first is not None:
+                yield first
+        coming = news(page, self.cursors[job_id])
+        for update in coming:
+            self.cursors[job_id] = update.seq
+            yield update
+            if update.is_terminal and update.seq > self._begun_at[job_id]:
+                yield from self._end(job_id)
+                return
+        if record.is_terminal and self.cursors[job_id] >= record.last_seq:
+            yield from self._end(job_id)
+        elif coming:
+            self.due[job_id] = None
+
+    def ask(self, topics: set[str] | None) -> None:
+        """Make due what rang (None: everything), and from time to time some that did not."""
+        for job_id in self.cursors:
+            if topics is None or job_topic(job_id) in topics:
+                self.due[job_id] = None
+        now = asyncio.get_running_loop().time()
+        if now >= self._looked_at + _LOOK_AGAIN:
+            self._looked_at = now
+            self._in_turn.rotate(-_IN_TURN)
+            self.due |= dict.fromkeys(islice(self._in_turn, _IN_TURN))
+
+    def _end(self, job_id: str) -> Iterator[None]:
+        del self.cursors[job_id]
+        self.due.pop(job_id, None)
+        self._in_turn.remove(job_id)
+        yield None
 
 
 async def _within(coming: Awaitable[JobUpdate | None], patience: float, job_id: str) -> JobUpdate | None:
@@ -152,13 +264,6 @@ async def _within(coming: Awaitable[JobUpdate | None], patience: float, job_id: 
         msg = f"no update of job {job_id!r} for {patience:g} s"
         raise TimeoutError(msg)
     return pending.result()
-
-
-def _news(page: UpdatePage, cursor: int) -> list[JobUpdate]:
-    """Return what a reading after ``cursor`` found; the present state alone where older was trimmed."""
-    if page.record.trimmed_seq > cursor:
-        return [snapshot(page.record, gap=True)]
-    return [update_view(page.record, update) for update in page.updates]
 
 
 def _first(page: UpdatePage, after: int | None) -> tuple[int, JobUpdate | None]:

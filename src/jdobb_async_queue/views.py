@@ -19,6 +19,7 @@ from jdobb_async_queue.models import (
 from jdobb_async_queue.records import resolve_settings
 
 if TYPE_CHECKING:
+    from jdobb_async_queue.backends.base import UpdatePage
     from jdobb_async_queue.records import JobRecord, TypeRecord, UpdateRecord, WorkerRecord
 
 _STALE_AFTER = 60_000
@@ -96,6 +97,13 @@ def snapshot(record: JobRecord, *, gap: bool = False) -> JobUpdate:
         attempt=record.attempt,
         gap=gap,
     )
+
+
+def news(page: UpdatePage, cursor: int) -> list[JobUpdate]:
+    """Return what a reading after ``cursor`` found; the present state alone where older was trimmed."""
+    if page.record.trimmed_seq > cursor:
+        return [snapshot(page.record, gap=True)]
+    return [update_view(page.record, update) for update in page.updates]
 
 
 def job_type_view(stored: TypeRecord, now: int) -> JobTypeInfo:

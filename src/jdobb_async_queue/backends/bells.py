@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ANY_TYPE = "type:*"
+ANY_JOB = "job:*"
+"""Rung for every job; its bell tells by `topics` which ones."""
 CANCELLED = "cancelled"
+_MOST_TOPICS = 10_000
 
 
 def type_topic(job_type: str) -> str:
@@ -30,15 +33,22 @@ def job_topic(job_id: str) -> str:
 class Bell:
     """One watcher's bell; at most one coroutine waits on it at a time."""
 
-    __slots__ = ("_rung", "_waiter")
+    __slots__ = ("_rung", "_topics", "_waiter")
 
     def __init__(self) -> None:
         self._rung = False
+        self._topics: set[str] | None = set()
         self._waiter: asyncio.Future[None] | None = None
 
-    def ring(self) -> None:
-        """Wake the watcher, now or at its next wait."""
+    def ring(self, topic: str | None = None) -> None:
+        """Wake the watcher, now or at its next wait; without a topic, anything may have changed."""
         self._rung = True
+        if topic is None:
+            self._topics = None
+        elif self._topics is not None:
+            self._topics.add(topic)
+            if len(self._topics) > _MOST_TOPICS:
+                self._topics = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -50,6 +60,13 @@ class Bell:
     def clear(self) -> None:
         """Forget earlier rings: what follows is read afresh."""
         self._rung = False
+        if self._topics is None or self._topics:
+            self._topics = set()
+
+    @property
+    def topics(self) -> set[str] | None:
+        """Return what rang since the bell was cleared; None when anything may have changed."""
+        return self._topics
 
     @property
     def rung(self) -> bool:
@@ -103,7 +120,7 @@ class Bells:
     def ring(self, topic: str) -> None:
         """Ring every bell of ``topic``."""
         for bell in self._bells.get(topic, ()):
-            bell.ring()
+            bell.ring(topic)
 
     def ring_type(self, job_type: str) -> None:
         """Ring for a job type that may have a ready job."""
@@ -114,7 +131,10 @@ class Bells:
     def ring_job(self, job_id: str) -> None:
         """Ring for a job that has a new update."""
         if self._bells:
-            self.ring(job_topic(job_id))
+            topic = job_topic(job_id)
+            self.ring(topic)
+            for bell in self._bells.get(ANY_JOB, ()):
+                bell.ring(topic)
 
     def ring_cancelled(self) -> None:
         """Ring for whoever runs jobs: one of them may have been cancelled."""

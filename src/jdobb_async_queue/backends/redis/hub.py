@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis import exceptions
 
-from jdobb_async_queue.backends.bells import CANCELLED
+from jdobb_async_queue.backends.bells import ANY_JOB, CANCELLED
 from jdobb_async_queue.backends.redis.connection import end, hang_up
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ ANSWER_WITHIN = 10.0
 _LINGER = 2.0
 _CONNECT_WITHIN = 5.0
 _CHUNK = 500
+_JOB = "job:"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
@@ -42,7 +43,7 @@ class Hub:
         self._subscribed: set[str] = set()
 
     def watch(self, topic: str) -> None:
-        """Begin to follow a topic: a job's, or that of cancellations."""
+        """Begin to follow a topic: a job's, that of every job, or that of cancellations."""
         channel = self._channel(topic)
         self._watched[channel] = self._watched.get(channel, 0) + 1
         if self._watched[channel] == 1:
@@ -108,9 +109,13 @@ class Hub:
         """Keep the subscriptions in step with what is watched."""
         while True:
             wanted = set(self._watched)
+            pattern = {self._channel(ANY_JOB)}
+            added, dropped = wanted - self._subscribed, self._subscribed - wanted
             for channels, change in (
-                (sorted(wanted - self._subscribed), pubsub.subscribe),
-                (sorted(self._subscribed - wanted), pubsub.unsubscribe),
+                (sorted(added - pattern), pubsub.subscribe),
+                (sorted(added & pattern), pubsub.psubscribe),
+                (sorted(dropped - pattern), pubsub.unsubscribe),
+                (sorted(dropped & pattern), pubsub.punsubscribe),
             ):
                 for begin in range(0, len(channels), _CHUNK):
                     await change(*channels[begin : begin + _CHUNK])
@@ -134,7 +139,10 @@ class Hub:
                 await pubsub.ping()
 
     def _ring(self, message: dict[str, Any]) -> None:
-        if message["type"] not in {"message", "subscribe"}:
+        if message["type"] not in {"message", "subscribe", "pmessage", "psubscribe"}:
             return
         topic = message["channel"].decode().removeprefix(self._prefix)
-        self._bells.ring(CANCELLED if topic == "control" else topic)
+        if message["type"] == "pmessage":
+            self._bells.ring_job(topic.removeprefix(_JOB))
+        else:
+            self._bells.ring(CANCELLED if topic == "control" else topic)
