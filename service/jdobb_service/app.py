@@ -23,7 +23,7 @@ from jdobb_service.edge import Edge
 from jdobb_service.hosts import AllowedHosts
 from jdobb_service.pages import page_routes
 from jdobb_service.problems import Problem, problem_of
-from jdobb_service.routes import batch, bulk, events, health, jobs, listing, removal, results
+from jdobb_service.routes import batch, bulk, events, feeds, health, jobs, listing, passes, removal, results
 from jdobb_service.settings import Settings, load_settings
 from jdobb_service.state import ServiceState
 
@@ -36,6 +36,8 @@ RESOURCES = (
     removal.resource,
     batch.resource,
     bulk.resource,
+    feeds.resource,
+    passes.resource,
 )
 
 

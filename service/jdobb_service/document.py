@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 
 from jdobb_async_queue import JobUpdate
 from jdobb_service.operations import SCHEMAS, Resource
-from jdobb_service.schemas import batch, bulk, events, jobs, problems
+from jdobb_service.schemas import batch, bulk, events, jobs, passes, problems
 
 VERSION = "0.1.0"
 TITLE = "jdobb"
@@ -23,11 +23,14 @@ Instants are RFC 3339 in UTC, durations seconds, names as in the Python library.
 and operations are only added: ignore what you do not know. Every answer carries `X-Request-Id`; errors are
 problem details (RFC 9457), told apart by `code`."""
 
-_REQUESTS: tuple[type[BaseModel], ...] = (jobs.NewJob, jobs.Cancellation, batch.NewJobs, bulk.BulkChange)
+_REQUESTS: tuple[type[BaseModel], ...] = (
+    jobs.NewJob, jobs.Cancellation, batch.NewJobs, bulk.BulkChange, passes.NewEventToken,
+)  # fmt: skip
 _ANSWERS: tuple[type[BaseModel], ...] = (
     problems.Problem,
     JobUpdate,
     events.StreamEnd,
+    events.FeedGap,
     events.ServerShutdown,
 )
 

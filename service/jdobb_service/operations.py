@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from jdobb_async_queue import JobQueue
 from jdobb_service.problems import CATALOGUE, MEDIA_TYPE, Problem
 from jdobb_service.security import ANYBODY, Caller
+from jdobb_service.sessions import session_of
 from jdobb_service.state import ServiceState
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -98,8 +99,8 @@ class Resource:
 class Serve:
     """Serves one operation: who calls, may they, then the endpoint."""
 
-    def __init__(self, endpoint: Endpoint, scopes: tuple[str, ...]) -> None:
-        self._endpoint, self._scopes = endpoint, scopes
+    def __init__(self, endpoint: Endpoint, scopes: tuple[str, ...], *, signed: bool = False) -> None:
+        self._endpoint, self._scopes, self._takes_sig = endpoint, scopes, signed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -108,10 +109,21 @@ class Serve:
         headers: dict[bytes, bytes] = known["headers"]
         caller = ANYBODY
         if self._scopes:
-            caller = service.guard.admit(headers.get(b"authorization"), scope.get("server"), *self._scopes)
+            caller = self._admit(service, scope, headers)
             known["caller"] = caller.id
         response = await self._endpoint(Call(scope, receive, service, caller, headers))
         await response(scope, receive, send)
+
+    def _admit(self, service: ServiceState, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
+        authorization, sig, session = headers.get(b"authorization"), None, None
+        if authorization is None:
+            if self._takes_sig and b"sig=" in scope["query_string"]:
+                sig = QueryParams(scope["query_string"]).get("sig")
+            if sig is None and b"cookie" in headers:
+                session = session_of(headers, scope["method"])
+        return service.guard.admit(
+            authorization, scope.get("server"), *self._scopes, sig=sig, session=session
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +156,20 @@ def operation(
     problems: Iterable[str] = (),
     parameters: Iterable[dict[str, Any]] = (),
     body: Body | None = None,
+    signed: bool = False,
 ) -> Callable[[E], E]:
     """Register the decorated endpoint; ``scope`` None is open to everybody, of several any will do.
+
+    ``signed`` takes ``?sig=`` too.
 
     The first ``success`` is the usual one; the docstring's first line is the summary.
     """
     first, *others = success
     scopes = (scope,) if isinstance(scope, str) else scope or ()
     codes = [*problems, "internal", *(("unauthenticated", "insufficient-scope") if scopes else ())]
-    extra: dict[str, Any] = {"parameters": [*_path_parameters(path), *parameters]}
+    extra: dict[str, Any] = {
+        "parameters": [*_path_parameters(path), *parameters, *([_SIG] if signed else ())]
+    }
     if scopes:
         extra["security"] = [{"apiKey": [name]} for name in scopes]
         codes += ["backend-unavailable", "draining"]
@@ -163,7 +180,7 @@ def operation(
     def register(endpoint: E) -> E:
         summary, _, description = (endpoint.__doc__ or "").partition("\n")
 
-        route = Route(path, Serve(endpoint, scopes), methods=[method])
+        route = Route(path, Serve(endpoint, scopes, signed=signed), methods=[method])
         route.methods = {method}  # HEAD is made GET at the edge, where that ends
         resource.routes.append(route)
         resource.documented.add_api_route(
@@ -202,12 +219,16 @@ def header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any
     return {"name": name, "in": "header", "schema": schema, "description": description}
 
 
+_SIG = query(
+    "sig", {"type": "string"}, "What `POST /events/token` signed for these jobs, in place of an API key."
+)
 HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Location": ("Path of the job.", {"type": "string"}),
     "ETag": ("Version of the job, for If-None-Match.", {"type": "string"}),
     "Retry-After": ("Seconds after which asking again makes sense.", {"type": "integer"}),
     "Link": ('The next page, as `rel="next"`.', {"type": "string"}),
     "Preference-Applied": ("The wait that was granted.", {"type": "string"}),
+    "Set-Cookie": ("The session.", {"type": "string"}),
     "Idempotent-Replayed": ("`true` when the key was known.", {"type": "string"}),
 }
 

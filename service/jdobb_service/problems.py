@@ -74,6 +74,9 @@ CATALOGUE: dict[str, Kind] = {
         "Not allowed on this address",
         "The service has no API keys and therefore answers on loopback only.",
     ),
+    "foreign-origin": Kind(
+        403, "Not allowed from this page", "A session changes something only from the service's own pages."
+    ),
     "not-found": Kind(404, "Not found", "No such path."),
     "job-not-found": Kind(404, "Job not found", "No job has this id, or it has been removed."),
     "method-not-allowed": Kind(405, "Method not allowed", "The path has other methods; Allow names them."),

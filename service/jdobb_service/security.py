@@ -10,11 +10,13 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from jdobb_async_queue import Job
 from jdobb_service.keys import ApiKey
 from jdobb_service.problems import Problem
+from jdobb_service.signing import EVENTS, SESSION, Signer, job_digest
 
 _NOBODY = "0" * 64
 _CHALLENGE = 'Bearer realm="jobs"'
@@ -25,6 +27,8 @@ class Caller:
     """Who sent a request: an API key, or anybody."""
 
     key: ApiKey | None = None
+    jobs: frozenset[bytes] | None = None
+    """The digests of the only jobs that a signed address is for; None for all."""
 
     @property
     def id(self) -> str:
@@ -34,7 +38,13 @@ class Caller:
     @property
     def limited(self) -> bool:
         """Tell whether there are job types that the caller may not see."""
-        return self.key is not None and bool(self.key.job_types)
+        return self.jobs is not None or (self.key is not None and bool(self.key.job_types))
+
+    def sees(self, job: Job) -> bool:
+        """Tell whether the job exists for the caller."""
+        if self.jobs is not None and job_digest(job.id) not in self.jobs:
+            return False
+        return self.key is None or self.key.covers(job.job_type)
 
     def may(self, scope: str) -> bool:
         """Tell whether the caller has a scope."""
@@ -42,7 +52,7 @@ class Caller:
 
     def covers(self, job_type: str) -> bool:
         """Tell whether the caller may see jobs of this type."""
-        return self.key is None or self.key.covers(job_type)
+        return self.jobs is None and (self.key is None or self.key.covers(job_type))
 
 
 ANYBODY = Caller()
@@ -51,25 +61,48 @@ ANYBODY = Caller()
 class Guard:
     """Checks API keys, and without any, the address that a request came in on."""
 
-    def __init__(self, keys: Iterable[ApiKey], *, allow_anonymous: bool = False) -> None:
+    def __init__(
+        self, keys: Iterable[ApiKey], signer: Signer | None = None, *, allow_anonymous: bool = False
+    ) -> None:
         self._callers = {key.sha256: Caller(key) for key in keys}
+        self._by_id = {caller.id: caller for caller in self._callers.values()} or {ANYBODY.id: ANYBODY}
+        self._signer = Signer(None) if signer is None else signer
         self._open = allow_anonymous
 
     def admit(
-        self, authorization: bytes | None, server: tuple[str, int | None] | None, *scopes: str
+        self,
+        authorization: bytes | None,
+        server: tuple[str, int | None] | None,
+        *scopes: str,
+        sig: str | None = None,
+        session: str | None = None,
     ) -> Caller:
         """Return who calls, if they have one of the route's scopes; ``server`` is where the request came in.
 
+        ``sig`` and ``session`` are what was signed for an address or a browser, where the route takes one;
+        an API key wins over them.
         Raises ``Problem``: unauthenticated, insufficient-scope, insecure-address.
         """
-        if not self._callers:
-            if not self._open and not is_loopback(server):
-                raise Problem("insecure-address")
+        if not self._callers and not self._open and not is_loopback(server):
+            raise Problem("insecure-address")
+        if authorization is None and sig is not None:
+            caller = self._signed(EVENTS, sig)
+        elif not self._callers:
             return ANYBODY
-        caller = self._authenticate(authorization or b"")
+        elif authorization is None and session is not None:
+            caller = self._signed(SESSION, session)
+        else:
+            caller = self._authenticate(authorization or b"")
         if not any(caller.may(scope) for scope in scopes):
             raise lacking(*scopes)
         return caller
+
+    def _signed(self, purpose: str, text: str) -> Caller:
+        found = self._signer.verify(purpose, text)
+        caller = None if found is None else self._by_id.get(found.caller)
+        if found is None or caller is None:
+            raise Problem("unauthenticated", headers={"www-authenticate": _CHALLENGE})
+        return replace(caller, jobs=found.jobs) if purpose == EVENTS else caller
 
     def _authenticate(self, authorization: bytes) -> Caller:
         scheme, _, secret = authorization.partition(b" ")

@@ -27,7 +27,7 @@ PREFIX = "JDOBB_"
 FILE_VARIABLE = "JDOBB_SETTINGS_FILE"
 DEFAULT_FILE = "jdobb.toml"
 
-_SECRET = ("backend_url", "api_keys", "sha256")
+_SECRET = ("backend_url", "api_keys", "sha256", "signing_secret")
 
 WEEK = 604_800.0
 DAY = 86_400.0
@@ -89,6 +89,13 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         default=None, description="File with more API keys, one on a line, `#` before comments."
     )
+    signing_secret: str | None = Field(
+        default=None,
+        min_length=32,
+        repr=False,
+        description="Secret of at least 32 characters that signs addresses of event streams and sessions; "
+        "all instances need the same. Left out: a random one for each process.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Origins whose pages may call the service, separated by commas, such as "
@@ -124,6 +131,11 @@ class Settings(BaseSettings):
         default=1000,
         ge=1,
         description="Event streams open at once, and apart from them as many waiting requests.",
+    )
+    max_streams_per_caller: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many of the event streams one API key may have open; left out: all of them.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level of what is logged, to standard error."
@@ -215,9 +227,7 @@ def _places(error: ValidationError) -> list[str]:
     for item in error.errors(include_url=False):
         place = ".".join(str(part) for part in item["loc"])
         came = item["input"]
-        shown = isinstance(came, (str, int, float)) and not place.startswith(
-            ("backend_url", "api_keys", "sha256")
-        )
+        shown = isinstance(came, (str, int, float)) and not place.startswith(_SECRET)
         message = item["msg"].removeprefix("Value error, ")
         lines.append(f"{place}: {message}" + (f", got {came!r}" if shown else "") if place else message)
     return lines

@@ -19,8 +19,8 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import Generic, TypeVar, cast
 
 import anyio
 import structlog
@@ -29,7 +29,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from jdobb_async_queue import BackendError, JobNotFound, JobUpdate
+from jdobb_async_queue import BackendError, JobNotFound, JobStatus, JobUpdate
 from jdobb_service.operations import Call
 from jdobb_service.schemas.events import ServerShutdown, StreamEnd
 
@@ -46,6 +46,8 @@ _MAX_ID = 2**53
 ABORT = "jdobb.abort"
 """Where in the scope the server may put a function that cuts the connection."""
 
+T = TypeVar("T")
+
 log = structlog.get_logger("jdobb_service.sse")
 
 
@@ -60,13 +62,13 @@ def last_event_id(call: Call) -> int | None:
     return int(given) if _ID.fullmatch(given) and int(given) < _MAX_ID else None
 
 
-class JobStream(EventSourceResponse):
-    """The response that streams a job's updates; ``first`` is its state now, ``after`` the last seen seq."""
+class EventStream(EventSourceResponse):
+    """The response that streams ``events``, each the bytes of one or more whole events."""
 
-    def __init__(self, call: Call, first: JobUpdate, after: int | None) -> None:
-        self._slots = call.state.streams
+    def __init__(self, call: Call, events: AsyncGenerator[bytes, None]) -> None:
+        self._slots, self._caller = call.state.streams, call.caller.id
         super().__init__(
-            _events(call, first, after),
+            events,
             ping=HEARTBEAT,
             sep="\n",
             ping_message_factory=_heartbeat,
@@ -81,7 +83,7 @@ class JobStream(EventSourceResponse):
 
         That is not an error status, because a browser never connects again after one.
         """
-        with self._slots.take() as taken:
+        with self._slots.take(self._caller) as taken:
             if not taken:
                 await self.body_iterator.aclose()  # type: ignore[attr-defined]  # an async generator
                 self.body_iterator = _full()
@@ -99,43 +101,49 @@ async def _full() -> AsyncIterator[bytes]:
     yield b": too many streams, come back later\nretry: %d\n\n" % _RETRY_WHEN_FULL
 
 
-async def _events(call: Call, first: JobUpdate, after: int | None) -> AsyncGenerator[bytes, None]:
-    retry = _RETRY + random.randrange(_RETRY_JITTER)  # noqa: S311 - spreads reconnects, hides nothing
-    yield b"retry: %d\n\n" % retry
+def greeting() -> bytes:
+    """Return what every stream begins with: how long to wait before the next connect."""
+    return b"retry: %d\n\n" % (_RETRY + random.randrange(_RETRY_JITTER))  # noqa: S311 - spreads reconnects
+
+
+async def job_events(call: Call, first: JobUpdate, after: int | None) -> AsyncGenerator[bytes, None]:
+    """Yield a job's updates; ``first`` is its state now, ``after`` the seq that the client has seen last."""
+    yield greeting()
     last: JobUpdate | None = None
     if after is None:
         last, after = first, first.seq
-        yield _event(first, first.seq)
-    live = _Live(call, first.job_id, after)
+        yield update_event(first, b"%d" % first.seq)
+    live = Live(call, call.state.broadcaster.subscribe(first.job_id, after=after))
     if last is None or not last.is_terminal:
-        async with contextlib.aclosing(live.updates()) as updates:
+        async with contextlib.aclosing(live.items()) as updates:
             async for last in updates:
-                yield _event(last, last.seq, b"event: gap\n" if last.gap else b"")
+                yield update_event(last, b"%d" % last.seq)
     if live.ended or (last is not None and last.is_terminal):
         status = last.status if last is not None and last.is_terminal else None
         seq = after if last is None else last.seq
-        yield _event(StreamEnd(job_id=first.job_id, seq=seq, status=status), seq, b"event: end\n")
-    elif call.state.closing.is_set:
-        yield _event(ServerShutdown(), None, b"event: server.shutdown\n")
+        yield end_event(first.job_id, seq, status, b"%d" % seq)
+    else:
+        for farewell in farewells(call):
+            yield farewell
 
 
-class _Live:
+class Live(Generic[T]):
     """A subscription that also ends when the process closes, the stream is old, or the backend is away.
 
-    ``ended`` tells that nothing can follow: the job is terminal, or was removed.
+    ``ended`` tells that nothing can follow: every job is terminal, or was removed.
     """
 
-    def __init__(self, call: Call, job_id: str, after: int) -> None:
-        self._closing, self._job_id = call.state.closing, job_id
-        self._source = aiter(call.state.broadcaster.subscribe(job_id, after=after))
+    def __init__(self, call: Call, source: AsyncIterator[T]) -> None:
+        self._call, self._closing = call, call.state.closing
+        self._source = aiter(source)
         self.ended = False
 
-    async def updates(self) -> AsyncGenerator[JobUpdate, None]:
-        """Yield the updates."""
+    async def items(self) -> AsyncGenerator[T, None]:
+        """Yield what the subscription yields."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + MAX_AGE
         closing = asyncio.ensure_future(self._closing.wait())
-        coming: asyncio.Future[JobUpdate | None] | None = None
+        coming: asyncio.Future[tuple[T] | None] | None = None
         try:
             while True:
                 coming = asyncio.ensure_future(self._next())
@@ -143,10 +151,10 @@ class _Live:
                 await asyncio.wait([coming, closing], timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if not coming.done():
                     return
-                update = coming.result()
-                if update is None:
+                item = coming.result()
+                if item is None:
                     return
-                yield update
+                yield item[0]
         finally:
             closing.cancel()
             if coming is not None and coming.done():
@@ -154,19 +162,36 @@ class _Live:
             elif coming is not None:
                 coming.cancel()  # which ends the generator where it waits
 
-    async def _next(self) -> JobUpdate | None:
+    async def _next(self) -> tuple[T] | None:
         try:
-            return await anext(self._source)
+            return (await anext(self._source),)
         except (StopAsyncIteration, JobNotFound):
             self.ended = True
         except BackendError as error:
-            log.warning("stream lost its backend", job_id=self._job_id, error=str(error))
+            path = self._call.scope["path"][:256]
+            log.warning("stream lost its backend", path=path, error=str(error))
         return None
 
 
-def _event(data: BaseModel, seq: int | None, name: bytes = b"") -> bytes:
+def update_event(update: JobUpdate, id: bytes | None) -> bytes:
+    """Return the event of an update: the default one, or ``gap``."""
+    return event(update, id, b"event: gap\n" if update.gap else b"")
+
+
+def end_event(job_id: str, seq: int, status: JobStatus | None, id: bytes) -> bytes:
+    """Return the event that says that nothing can follow for a job."""
+    return event(StreamEnd(job_id=job_id, seq=seq, status=status), id, b"event: end\n")
+
+
+def farewells(call: Call) -> Iterator[bytes]:
+    """Yield what a stream says before it is closed without an end."""
+    if call.state.closing.is_set:
+        yield event(ServerShutdown(), None, b"event: server.shutdown\n")
+
+
+def event(data: BaseModel, id: bytes | None, name: bytes = b"") -> bytes:
     """Return one event; JSON text holds no line break, so it is one line of data."""
-    place = b"" if seq is None else b"id: %d\n" % seq
+    place = b"" if id is None else b"id: %s\n" % id
     return b"%s%sdata: %s\n\n" % (place, name, data.__pydantic_serializer__.to_json(data))
 
 

@@ -14,6 +14,7 @@ from jdobb_service.closing import Closing
 from jdobb_service.job_types import JobTypes
 from jdobb_service.security import Guard
 from jdobb_service.settings import Settings
+from jdobb_service.signing import Signer
 from jdobb_service.slots import Slots
 from jdobb_service.supervisor import Supervisor
 
@@ -38,9 +39,10 @@ class ServiceState:
         self.queue = make_queue(settings) if queue is None else queue
         self._owns_queue = queue is None
         self.broadcaster = Broadcaster(self.queue)
-        self.guard = Guard(settings.keys(), allow_anonymous=settings.allow_anonymous)
+        self.signer = Signer(settings.signing_secret)
+        self.guard = Guard(settings.keys(), self.signer, allow_anonymous=settings.allow_anonymous)
         self.job_types = JobTypes(self.queue, routers, closed=settings.closed_job_types)
-        self.streams = Slots(settings.max_streams)
+        self.streams = Slots(settings.max_streams, settings.max_streams_per_caller)
         self.waits = Slots(settings.max_streams)
         self.started = False
         self.supervisor: Supervisor | None = None

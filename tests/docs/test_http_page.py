@@ -26,7 +26,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def test_the_shell_lines_work_in_their_order(service: Service):
     blocks = blocks_of(PAGE, "sh")
     said = [service.run(block.text) for block in blocks]
-    enqueue, repeat, batch, look, result, cancel, remove, bulk, watch = said
+    enqueue, repeat, batch, look, result, cancel, remove, bulk, watch, many, access = said
     assert enqueue.startswith("HTTP/1.1 201")
     assert re.search(r"^location: /jobs/", enqueue, re.MULTILINE | re.IGNORECASE)
     ids = re.findall(r'\{"id":"([^"]+)"', repeat)
@@ -46,6 +46,9 @@ def test_the_shell_lines_work_in_their_order(service: Service):
     updates = [json.loads(line) for line in re.findall(r"^data: (.+)$", watch, re.MULTILINE)]
     assert next(update["status"] for update in updates if "progress" in update) in {"pending", "processing"}
     assert "event: end" in watch
+    assert many.count("event: end") == 2
+    assert re.search(r'"sig":"[A-Za-z0-9_-]{60,}"', access)
+    assert '"caller":"anonymous"' in access
 
 
 def test_a_payload_that_does_not_fit_points_at_the_place(service: Service):

@@ -6,9 +6,10 @@ from typing import Any
 
 from starlette.responses import Response
 
+from jdobb_service import sse
 from jdobb_service.operations import SCHEMAS, Call, Resource, Success, header, operation, query
 from jdobb_service.routes.jobs import visible_job
-from jdobb_service.sse import JobStream, last_event_id
+from jdobb_service.sse import EventStream, last_event_id
 
 resource = Resource("events")
 
@@ -19,7 +20,11 @@ STREAM: dict[str, Any] = {
             "description": "One server-sent event, as parsers hand it over.",
             "required": ["data"],
             "properties": {
-                "id": {"type": "string", "description": "The update's seq; none with `server.shutdown`."},
+                "id": {
+                    "type": "string",
+                    "description": "The update's seq; opaque with several jobs; none with job types and with "
+                    "`server.shutdown`.",
+                },
                 "event": {
                     "type": "string",
                     "enum": ["message", "gap", "end", "server.shutdown"],
@@ -34,6 +39,7 @@ STREAM: dict[str, Any] = {
                         "anyOf": [
                             {"$ref": SCHEMAS + "JobUpdate"},
                             {"$ref": SCHEMAS + "StreamEnd"},
+                            {"$ref": SCHEMAS + "FeedGap"},
                             {"$ref": SCHEMAS + "ServerShutdown"},
                         ]
                     },
@@ -49,6 +55,7 @@ STREAM: dict[str, Any] = {
     "GET",
     "/jobs/{id}/events",
     scope="read",
+    signed=True,
     parameters=[
         header("Last-Event-ID", {"type": "string"}, "Go on after this event; wins over the query."),
         query("last_event_id", {"type": "string"}, "The same, for a first connect."),
@@ -70,4 +77,4 @@ async def job_events(call: Call) -> Response:
     first = await call.state.broadcaster.snapshot(job.id)
     if after is not None and first.status.is_terminal and after >= first.seq:
         return Response(status_code=204, headers={"cache-control": "no-store"})
-    return JobStream(call, first, after)
+    return EventStream(call, sse.job_events(call, first, after))

@@ -171,7 +171,7 @@ async def retry_job(call: Call) -> Response:
 async def visible_job(call: Call) -> Job:
     """Return the job in the path. Raises ``Problem`` when there is none that the caller may see."""
     job = await call.queue.get(call.job_id())
-    if job is None or not call.caller.covers(job.job_type):
+    if job is None or not call.caller.sees(job):
         raise Problem("job-not-found")
     return job
 

@@ -17,6 +17,12 @@ class StreamEnd(BaseModel):
     status: JobStatus | None = Field(description="The job's final status; null when the job was removed.")
 
 
+class FeedGap(BaseModel):
+    """Data of the ``gap`` event of job types: updates may be missing before it, look at the jobs afresh."""
+
+    job_types: list[str] = Field(description="Which types are followed from here on.")
+
+
 class ServerShutdown(BaseModel):
     """Data of the ``server.shutdown`` event: connect again, another instance goes on."""
 

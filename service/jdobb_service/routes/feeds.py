@@ -1,0 +1,83 @@
+"""Watching many jobs on one stream."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from starlette.responses import Response
+
+from jdobb_service.many import Jobs, type_events
+from jdobb_service.operations import Call, Resource, Success, header, operation, query
+from jdobb_service.problems import Problem, invalid, parameter
+from jdobb_service.routes.events import STREAM
+from jdobb_service.sse import EventStream
+
+resource = Resource("events")
+
+MOST = 100
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_PARAMETERS = frozenset({"job", "job_type", "last_event_id", "sig"})
+
+
+@operation(
+    resource,
+    "GET",
+    "/events",
+    scope="read",
+    signed=True,
+    parameters=[
+        query(
+            "job",
+            {"type": "array", "items": {"type": "string"}, "maxItems": MOST},
+            "These jobs, from where the last event id says.",
+        ),
+        query(
+            "job_type",
+            {"type": "array", "items": {"type": "string"}, "maxItems": MOST},
+            "Instead of `job`: every job of these types, from now on.",
+        ),
+        header("Last-Event-ID", {"type": "string"}, "Go on after this event; wins over the query."),
+        query("last_event_id", {"type": "string"}, "The same, for a first connect."),
+    ],
+    success=[
+        Success(200, "One stream for all; with `job`, it closes when all have ended.", content=STREAM),
+        Success(204, "Nothing can follow the event that was seen last: do not connect again."),
+    ],
+    problems=["validation"],
+)
+async def many_events(call: Call) -> Response:
+    """Watch several jobs, or all of some job types, as server-sent events.
+
+    With `job`: each job as in its own stream, and an `end` for each; the id of an event is opaque and holds
+    the place in every job. A job that is unknown or removed has ended. With `job_type`: what is published
+    from now on, without ids; each connect begins with a `gap`.
+    """
+    jobs, job_types = _wanted(call.query.multi_items())
+    if job_types:
+        if not all(call.caller.covers(job_type) for job_type in job_types):
+            raise Problem("insufficient-scope", "The API key is not for this job type.")
+        return EventStream(call, type_events(call, job_types))
+    watched = await Jobs.of(call, jobs)
+    if await watched.have_ended():
+        return Response(status_code=204, headers={"cache-control": "no-store"})
+    return EventStream(call, watched.events())
+
+
+def _wanted(parameters: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    found: dict[str, dict[str, None]] = {"job": {}, "job_type": {}}
+    for name, text in parameters:
+        if name not in _PARAMETERS:
+            raise invalid(parameter(name), "unknown parameter")
+        if name in found:
+            if _NAME.fullmatch(text) is None:
+                raise invalid(parameter(name), "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+            found[name][text] = None
+            if len(found[name]) > MOST:
+                raise invalid(parameter(name), f"at most {MOST} are watched on one stream")
+    jobs, job_types = list(found["job"]), list(found["job_type"])
+    if jobs and job_types:
+        raise invalid(parameter("job_type"), "give either job or job_type, not both")
+    if not jobs and not job_types:
+        raise invalid(parameter("job"), "give job or job_type")
+    return jobs, job_types
