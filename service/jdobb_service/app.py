@@ -23,7 +23,21 @@ from jdobb_service.edge import Edge
 from jdobb_service.hosts import AllowedHosts
 from jdobb_service.pages import page_routes
 from jdobb_service.problems import Problem, problem_of
-from jdobb_service.routes import batch, bulk, events, feeds, health, jobs, listing, passes, removal, results
+from jdobb_service.routes import (
+    batch,
+    bulk,
+    events,
+    feeds,
+    health,
+    job_types,
+    jobs,
+    listing,
+    passes,
+    removal,
+    results,
+    stats,
+    workers,
+)
 from jdobb_service.settings import Settings, load_settings
 from jdobb_service.state import ServiceState
 
@@ -38,6 +52,9 @@ RESOURCES = (
     bulk.resource,
     feeds.resource,
     passes.resource,
+    job_types.resource,
+    stats.resource,
+    workers.resource,
 )
 
 

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 
 from jdobb_async_queue import JobUpdate
 from jdobb_service.operations import SCHEMAS, Resource
-from jdobb_service.schemas import batch, bulk, events, jobs, passes, problems
+from jdobb_service.schemas import batch, bulk, events, job_types, jobs, passes, problems
 
 VERSION = "0.1.0"
 TITLE = "jdobb"
@@ -24,8 +24,14 @@ and operations are only added: ignore what you do not know. Every answer carries
 problem details (RFC 9457), told apart by `code`."""
 
 _REQUESTS: tuple[type[BaseModel], ...] = (
-    jobs.NewJob, jobs.Cancellation, batch.NewJobs, bulk.BulkChange, passes.NewEventToken,
-)  # fmt: skip
+    jobs.NewJob,
+    jobs.Cancellation,
+    batch.NewJobs,
+    bulk.BulkChange,
+    passes.NewEventToken,
+    job_types.JobTypeSettings,
+    job_types.Pause,
+)
 _ANSWERS: tuple[type[BaseModel], ...] = (
     problems.Problem,
     JobUpdate,

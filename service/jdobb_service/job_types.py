@@ -6,27 +6,36 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from jdobb_async_queue import JobQueue, JobRouter
-from jdobb_service.problems import Problem
+from jdobb_service.payload_schema import MAX_BYTES, MOST, QUICK, Path, PayloadSchema, TooLong, UnusableSchema
+from jdobb_service.problems import Problem, invalid, pointer
 from jdobb_service.strict_json import refused
 
 _FRESH = 1.0
+
+log = structlog.get_logger("jdobb_service.job_types")
 
 
 class JobTypes:
     """The job types with a handler here, and those that a worker published or an operator created.
 
-    A payload is checked by the handler's ``data_model``. A ``closed`` deployment refuses other job types,
-    also those that have jobs; what other processes publish is noticed within a second.
+    A payload is checked by the handler's ``data_model``; where that is not loaded, by the schema that a
+    worker published or an operator set. A ``closed`` deployment refuses other job types, also those that
+    have jobs. What other processes store is noticed within a second.
     """
 
     def __init__(self, queue: JobQueue, routers: Sequence[JobRouter], *, closed: bool) -> None:
         self._queue, self._routers, self._closed = queue, routers, closed
         self._models: dict[str, type[BaseModel] | None] = {}
         self._stored: frozenset[str] = frozenset()
-        self._read_at = float("-inf")
+        self._schemas: dict[str, _Stored] = {}
+        self._reading = asyncio.Lock()
+        self._changes = 0
+        self._fresh_until = float("-inf")
         for router in routers:
             router.used_by(self)
         self.handlers_changed()
@@ -36,15 +45,55 @@ class JobTypes:
         model = self._models.get(job_type)
         if model is not None:
             _check_payload(model, data)
-        elif self._closed and job_type not in self._models and not await self._is_stored(job_type):
+            return
+        await self._refresh()
+        if self._closed and job_type not in self._models and job_type not in self._stored:
             raise Problem("unknown-job-type")
+        stored = self._schemas.get(job_type)
+        usable = None if stored is None else await stored.usable(job_type)
+        if usable is not None:
+            await _check_by(usable, data)
 
-    async def _is_stored(self, job_type: str) -> bool:
-        now = asyncio.get_running_loop().time()
-        if now - self._read_at > _FRESH:
-            self._read_at = now
-            self._stored = frozenset(await self._queue.backend.job_types())
-        return job_type in self._stored
+    async def check_schema(self, schema: dict[str, Any]) -> None:
+        """Refuse a schema that no payload could be checked by. Raises ``Problem``: validation."""
+        size = len(to_json(schema))
+        if size > MAX_BYTES:
+            raise invalid(pointer("schema"), f"is {size} bytes of JSON; at most {MAX_BYTES} are taken")
+        try:
+            await asyncio.to_thread(PayloadSchema, schema)
+        except UnusableSchema as error:
+            raise invalid(pointer("schema", *error.path), error.detail) from None
+
+    def described(self, job_type: dict[str, Any]) -> dict[str, Any]:
+        """Return a described job type with the schema that this process checks payloads by."""
+        model = self._models.get(job_type["job_type"])
+        return job_type if model is None else {**job_type, "schema": model.model_json_schema()}
+
+    def changed(self) -> None:
+        """Read what is stored anew before the next check."""
+        self._changes += 1
+        self._fresh_until = float("-inf")
+
+    async def _refresh(self) -> None:
+        now = asyncio.get_running_loop().time
+        if now() < self._fresh_until:
+            return
+        async with self._reading:
+            if now() < self._fresh_until:
+                return
+            began, changes = now(), self._changes
+            if self._closed:
+                self._stored = frozenset(await self._queue.backend.job_types())
+            known, self._schemas = self._schemas, {}
+            for info in await self._queue.job_types():
+                if info.payload_schema is not None:
+                    before = known.get(info.job_type)
+                    is_same = before is not None and before.schema == info.payload_schema
+                    self._schemas[info.job_type] = (
+                        before if before is not None and is_same else _Stored(info.payload_schema)
+                    )
+            if changes == self._changes:
+                self._fresh_until = began + _FRESH
 
     def refuse_known(self, job_type: str) -> None:
         """Refuse nothing: the worker that runs the handlers does."""
@@ -56,6 +105,45 @@ class JobTypes:
             for router in self._routers
             for job_type, handler in router.handlers.items()
         }
+
+
+class _Stored:
+    """A stored schema, made ready at its first use. One that cannot be used is left to the worker."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self.schema = schema
+        self._usable: PayloadSchema | None = None
+        self._is_tried = False
+        self._trying = asyncio.Lock()
+
+    async def usable(self, job_type: str) -> PayloadSchema | None:
+        async with self._trying:
+            if not self._is_tried:
+                try:
+                    self._usable = await asyncio.to_thread(PayloadSchema, self.schema)
+                except UnusableSchema as error:
+                    place = pointer(*error.path)
+                    log.warning("schema not usable", job_type=job_type, place=place, reason=error.detail)
+                self._is_tried = True
+        return self._usable
+
+
+async def _check_by(schema: PayloadSchema, data: dict[str, Any]) -> None:
+    """Check a payload; a long check goes on beside the event loop."""
+    try:
+        places = schema.places(data, QUICK)
+    except TooLong:
+        places = await _patiently(schema, data)
+    if places:
+        errors = [{"pointer": pointer("data", *path), "detail": detail} for path, detail in places]
+        raise Problem("validation", errors=errors)
+
+
+async def _patiently(schema: PayloadSchema, data: dict[str, Any]) -> list[tuple[Path, str]]:
+    try:
+        return await asyncio.to_thread(schema.places, data, MOST)
+    except TooLong:
+        raise invalid(pointer("data"), "is too large to be checked by the schema of its job type") from None
 
 
 def _check_payload(model: type[BaseModel], data: dict[str, Any]) -> None:

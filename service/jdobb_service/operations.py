@@ -264,10 +264,23 @@ def _problem_responses(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
-    if "{id}" not in path:
-        return []
     schema = {"type": "string", "pattern": f"^{_ID.pattern}$"}
-    return [{"name": "id", "in": "path", "required": True, "schema": schema, "description": "The job's id."}]
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": schema,
+            "description": _described(path, name),
+        }
+        for name in re.findall(r"\{(\w+)\}", path)
+    ]
+
+
+def _described(path: str, name: str) -> str:
+    if name == "id":
+        return "The worker's id." if path.startswith("/workers/") else "The job's id."
+    return f"The {name.replace('_', ' ')}."
 
 
 def _request_body(body: Body) -> dict[str, Any]:

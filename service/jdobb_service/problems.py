@@ -78,6 +78,8 @@ CATALOGUE: dict[str, Kind] = {
         403, "Not allowed from this page", "A session changes something only from the service's own pages."
     ),
     "not-found": Kind(404, "Not found", "No such path."),
+    "job-type-not-found": Kind(404, "Job type not found", "No job type has this name."),
+    "worker-not-found": Kind(404, "Worker not found", "No worker has this id, or it has ended."),
     "job-not-found": Kind(404, "Job not found", "No job has this id, or it has been removed."),
     "method-not-allowed": Kind(405, "Method not allowed", "The path has other methods; Allow names them."),
     "request-timeout": Kind(408, "Request timeout", "The request did not arrive in time."),

@@ -28,6 +28,8 @@ class Supervisor:
         self._grace = grace
         self._closing = closing
         self.restarts = 0
+        self.has_ended = False
+        """Whether the worker ended in good order: it was told to stop."""
 
     @property
     def running(self) -> bool:
@@ -58,6 +60,7 @@ class Supervisor:
                 log.exception("worker crashed", restarts=self.restarts, retry_in=pause)
             else:
                 log.info("worker ended")
+                self.has_ended = True
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), pause)

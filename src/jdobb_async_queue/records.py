@@ -183,7 +183,10 @@ DEFAULT_SETTINGS = Settings(RetryPolicy())
 
 @lru_cache(maxsize=4096)
 def resolve_settings(own: bytes | None, operator: bytes | None, published: bytes | None) -> Settings:
-    """Return the settings in force, field by field: the job's, the operator's, the worker's, the defaults."""
+    """Return the settings in force, field by field: the job's, the operator's, the worker's, the defaults.
+
+    The schema alone is the worker's first: it is the model that its handler checks payloads by.
+    """
     layers = [_layer(layer) for layer in (published, operator) if layer]
     if own:
         layers.append(json.loads(own))
@@ -193,7 +196,10 @@ def resolve_settings(own: bytes | None, operator: bytes | None, published: bytes
     policy: dict[str, Any] = {}
     for layer in layers:
         policy.update(layer.get("retry") or {})
+        schema = merged.get("schema")
         merged.update(layer)
+        if schema is not None:
+            merged["schema"] = schema
     return Settings(
         RetryPolicy(**policy),
         merged.get("timeout"),

@@ -62,6 +62,12 @@ class TestSettings:
         ]
         assert found[0].schema is found[1].schema is found[2].schema
 
+    def test_the_schema_that_a_worker_published_wins_over_the_operators(self):
+        operator, published = layer(schema={"type": "object"}), layer(schema={"required": ["to"]})
+
+        assert resolve_settings(None, operator, published).schema == {"required": ["to"]}
+        assert resolve_settings(None, operator, layer(timeout=1)).schema == {"type": "object"}
+
 
 class TestNewRecord:
     @pytest.mark.parametrize(

@@ -60,7 +60,9 @@ def _trouble(state: ServiceState, ready: Readiness) -> str | None:
         return "starting"
     if not ready.backend.reachable:
         return "backend-unavailable"
-    return "worker-down" if ready.worker.enabled and not ready.worker.running else None
+    supervisor = state.supervisor
+    is_down = supervisor is not None and not supervisor.running and not supervisor.has_ended
+    return "worker-down" if is_down else None
 
 
 def _worker_state(state: ServiceState) -> WorkerState:

@@ -92,7 +92,7 @@ class Operator(QueueCore):
         """Put an operator's settings of a job type; they win over what workers publish.
 
         They replace the earlier ones as a whole; what is left out is the handler's, else the default.
-        ``schema`` is the JSON Schema of the payload.
+        ``schema`` is the JSON Schema of the payload, unless a handler's ``data_model`` has published one.
         """
         validation.name(job_type, "job_type")
         settings = validation.job_settings(

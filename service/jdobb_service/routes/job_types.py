@@ -1,0 +1,124 @@
+"""Job types: look at them, set them, pause and resume them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+from starlette.responses import Response
+
+from jdobb_async_queue import JobTypeInfo, RetryPolicy
+from jdobb_service import figures
+from jdobb_service.answers import json_response
+from jdobb_service.body import read_json
+from jdobb_service.operations import Body, Call, Resource, Success, operation
+from jdobb_service.problems import Problem, invalid, pointer
+from jdobb_service.schemas import job_types as wire
+from jdobb_service.strict_json import check_values, checked
+
+resource = Resource("job types")
+
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+@operation(
+    resource, "GET", "/job-types", scope="read", success=[Success(200, "The job types.", wire.JobTypeList)]
+)
+async def list_job_types(call: Call) -> Response:
+    """List the job types that have settings or jobs, by name: settings in force, pause, figures, schema."""
+    found = await figures.job_types(call.queue, call.caller.covers)
+    return json_response({"items": [call.state.job_types.described(each) for each in found]})
+
+
+@operation(
+    resource,
+    "PUT",
+    "/job-types/{job_type}",
+    scope="admin",
+    body=Body(wire.JobTypeSettings),
+    success=[Success(200, "The settings are in force, for jobs that wait too.", wire.JobType)],
+    problems=["job-type-not-found"],
+)
+async def set_job_type(call: Call) -> Response:
+    """Put an operator's settings of a job type, in place of the ones before; creates the type.
+
+    They win over what handlers say of themselves, save the schema of the payload.
+    """
+    job_type = _job_type(call)
+    body = checked(wire.JobTypeSettings, await read_json(call))
+    settings = {name: getattr(body, name) for name in body.model_fields_set}
+    schema = settings.pop("payload_schema", None)
+    if schema is not None:
+        check_values(schema, "schema")
+        await call.state.job_types.check_schema(schema)
+    if body.retry is not None:
+        named = body.retry.model_fields_set
+        settings["retry"] = RetryPolicy(**{name: getattr(body.retry, name) for name in named})
+    try:
+        info = await call.queue.set_job_type(job_type, **settings, schema=schema)
+    except (ValueError, TypeError) as error:
+        _explain(error)
+    call.state.job_types.changed()
+    return await _answer(call, info)
+
+
+@operation(
+    resource,
+    "POST",
+    "/job-types/{job_type}/pause",
+    scope="admin",
+    body=Body(wire.Pause, required=False),
+    success=[Success(200, "No job of the type is started from now on.", wire.JobType)],
+    problems=["job-type-not-found"],
+)
+async def pause_job_type(call: Call) -> Response:
+    """Start no more jobs of a type, in any process; creates the type.
+
+    Running jobs go on, new ones are taken. Pausing again replaces reason and end.
+    """
+    job_type = _job_type(call)
+    body = checked(wire.Pause, await read_json(call, optional=True))
+    try:
+        info = await call.queue.pause(job_type, until=body.until, reason=body.reason)
+    except (ValueError, TypeError) as error:
+        _explain(error)
+    call.state.job_types.changed()
+    return await _answer(call, info)
+
+
+@operation(
+    resource,
+    "POST",
+    "/job-types/{job_type}/resume",
+    scope="admin",
+    success=[Success(200, "Jobs of the type are started again.", wire.JobType)],
+    problems=["job-type-not-found"],
+)
+async def resume_job_type(call: Call) -> Response:
+    """Start jobs of a type again; one that is not paused stays as it is."""
+    job_type = _job_type(call)
+    if not any(known.job_type == job_type for known in await call.queue.job_types()):
+        raise Problem("job-type-not-found")
+    return await _answer(call, await call.queue.resume(job_type))
+
+
+def _job_type(call: Call) -> str:
+    """Return the job type in the path. Raises ``Problem``: job-type-not-found, insufficient-scope."""
+    job_type: str = call.scope["path_params"]["job_type"]
+    if _NAME.fullmatch(job_type) is None:
+        raise Problem("job-type-not-found")
+    if not call.caller.covers(job_type):
+        raise Problem("insufficient-scope", "The API key is not for this job type.")
+    return job_type
+
+
+async def _answer(call: Call, info: JobTypeInfo) -> Response:
+    found: dict[str, Any] = await figures.job_type(call.queue, info)
+    return json_response(call.state.job_types.described(found))
+
+
+def _explain(error: Exception) -> NoReturn:
+    """Raise the 422 of what the library refused: it names the field, never the value."""
+    field, _, rest = str(error).partition(", got ")[0].partition(" ")
+    known = {"retry", "timeout", "max_lost", "max_pending", "schema", "reason", "until"}
+    raise (invalid(pointer(field), rest) if field in known else invalid("#", "not acceptable")) from error
