@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jdobb_service.cli.commands import doctor, enqueue, jobs, keys, openapi, serve, worker
+from jdobb_service.cli.commands import doctor, enqueue, job_types, jobs, keys, openapi, serve, stats, worker
 from jdobb_service.cli.running import runnable
 
 SECTIONS: dict[str, dict[str, Callable[..., Any]]] = {
@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, Callable[..., Any]]] = {
         "cancel": jobs.cancel,
         "retry": jobs.retry,
     },
+    "Operate": {"stats": stats.stats, "pause": job_types.pause, "resume": job_types.resume},
     "Set up": {"doctor": doctor.doctor, "openapi": openapi.openapi},
 }
 KEYS: dict[str, Callable[..., Any]] = {"new": keys.new}

@@ -160,6 +160,14 @@ WatchTimeout = Annotated[
 ]
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; it becomes the error of the job.")]
 
+PauseReason = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Why; it is shown with the job type.")
+]
+PauseUntil = Annotated[
+    str | None,
+    typer.Option("--until", metavar=_TIME, help="Resume by itself then, such as 2030-01-31T08:00:00Z."),
+]
+
 
 def instant(text: str | None, option: str) -> datetime | None:
     """Return a point in time as RFC 3339 writes it; one without a zone is local time."""

@@ -10,6 +10,7 @@ from jdobb_service.cli.output import fields, first_line, table
 
 if TYPE_CHECKING:
     from jdobb_async_queue import Job
+    from jdobb_service.schemas.stats import Figures, Stats
 
 _LEASE = {"lease_token", "lease_expires_at"}
 
@@ -60,6 +61,26 @@ def print_jobs(jobs: Iterable[Job]) -> None:
             for job in jobs
         ),
     )
+
+
+def print_stats(stats: Stats) -> None:
+    """Print how each job type stands, one on a line, and all of them below."""
+    table(
+        ("TYPE", "READY", "RUNNING", "DELAYED", "COMPLETE", "FAILED", "CANCELLED", "OLDEST READY", "PAUSED"),
+        (
+            *(
+                (name, *_figures(found), "yes" if found.paused else "no")
+                for name, found in stats.job_types.items()
+            ),
+            ("(all)", *_figures(stats), None),
+        ),
+    )
+
+
+def _figures(found: Figures) -> tuple[Any, ...]:
+    counts, age = found.counts, found.oldest_ready_age
+    ended = (counts.complete, counts.failed, counts.cancelled)
+    return (found.ready, found.running, found.delayed, *ended, None if age is None else _span(age))
 
 
 def _span(seconds: float) -> str:

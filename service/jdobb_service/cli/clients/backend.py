@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
+
+from pydantic_core import to_jsonable_python
 
 from jdobb_async_queue import (
     Broadcaster,
@@ -14,12 +17,15 @@ from jdobb_async_queue import (
     JobPage,
     JobQueue,
     JobStatus,
+    JobTypeInfo,
     JobUpdate,
     NewJob,
     Outcome,
 )
+from jdobb_service import figures
 from jdobb_service.cli.clients.base import Client, JobFilter
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.schemas.stats import Stats
 from jdobb_service.settings import Settings, load_settings
 
 
@@ -92,6 +98,25 @@ class BackendClient(Client):
         if outcome is not Outcome.OK:
             _refuse(job, "only a failed or cancelled job can be retried")
         return job
+
+    async def pause(self, job_type: str, until: datetime | None, reason: str | None) -> dict[str, Any]:
+        """Pause a job type, which is created; return it as JSON."""
+        with _arguments():
+            return await self._described(await self._queue.pause(job_type, until=until, reason=reason))
+
+    async def resume(self, job_type: str) -> dict[str, Any]:
+        """Resume a job type; return it as JSON."""
+        if not any(known.job_type == job_type for known in await self._queue.job_types()):
+            raise Refusal(ExitCode.NOT_FOUND, f"no job type has the name {job_type!r}")
+        return await self._described(await self._queue.resume(job_type))
+
+    async def stats(self) -> Stats:
+        """Return how jobs stand now."""
+        return Stats.model_validate(await figures.overview(self._queue))
+
+    async def _described(self, info: JobTypeInfo) -> dict[str, Any]:
+        described: dict[str, Any] = to_jsonable_python(await figures.job_type(self._queue, info))
+        return described
 
 
 def shared_settings(**arguments: Any) -> Settings:

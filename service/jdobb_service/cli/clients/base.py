@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from jdobb_async_queue import Job, JobPage, JobUpdate, NewJob
+
+if TYPE_CHECKING:
+    from jdobb_service.schemas.stats import Stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +77,15 @@ class Client(ABC):
     @abstractmethod
     async def retry(self, job_id: str) -> Job:
         """Make a failed or cancelled job ready again."""
+
+    @abstractmethod
+    async def pause(self, job_type: str, until: datetime | None, reason: str | None) -> dict[str, Any]:
+        """Pause a job type, which is created; return it as JSON, as the service describes it."""
+
+    @abstractmethod
+    async def resume(self, job_type: str) -> dict[str, Any]:
+        """Resume a job type; return it as JSON, as the service describes it."""
+
+    @abstractmethod
+    async def stats(self) -> Stats:
+        """Return how jobs stand now."""

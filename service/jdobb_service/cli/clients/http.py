@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from jdobb_async_queue import Job, JobNotFound, JobPage, JobUpdate, NewJob
 from jdobb_service.cli.clients.base import Client, JobFilter
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.schemas.stats import Stats
 
 KEY_VARIABLE = "JDOBB_API_KEY"
 LONG_POLL = 25.0
@@ -142,6 +144,27 @@ class HttpClient(Client):
     async def retry(self, job_id: str) -> Job:
         """Make a failed or cancelled job ready again."""
         return await self._of_job("POST", job_id, "/retry")
+
+    async def pause(self, job_type: str, until: datetime | None, reason: str | None) -> dict[str, Any]:
+        """Pause a job type, which is created; return it as JSON."""
+        body: dict[str, Any] = {} if reason is None else {"reason": reason}
+        if until is not None:
+            body["until"] = until.isoformat()
+        return _object(await self._json("POST", f"{_job_type(job_type)}/pause", body=body))
+
+    async def resume(self, job_type: str) -> dict[str, Any]:
+        """Resume a job type; return it as JSON."""
+        try:
+            return _object(await self._json("POST", f"{_job_type(job_type)}/resume"))
+        except Refusal as refusal:
+            if refusal.code is ExitCode.NOT_FOUND:
+                message = f"no job type has the name {job_type!r}"
+                raise Refusal(ExitCode.NOT_FOUND, message) from refusal
+            raise
+
+    async def stats(self) -> Stats:
+        """Return how jobs stand now."""
+        return _parsed(Stats.model_validate, await self._json("GET", "/stats"))
 
     async def document(self) -> dict[str, Any]:
         """Return the service's OpenAPI document."""
@@ -303,6 +326,10 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _job(job_id: str) -> str:
     return f"/jobs/{quote(job_id, safe='')}"
+
+
+def _job_type(job_type: str) -> str:
+    return f"/job-types/{quote(job_type, safe='')}"
 
 
 def _checked_url(url: str) -> str:
