@@ -232,8 +232,8 @@ def _explained(error: Any) -> Iterator[tuple[Path, str]]:
         yield from (((*path, name), "required") for name in wanted if name not in error.instance)
     elif keyword == "additionalProperties" and wanted is False:
         yield from (((*path, name), "unknown field") for name in _extras(error.instance, error.schema))
-    elif error.validator is None:
-        yield path, "is not allowed"
+    elif error.validator is None:  # a schema `false`, whose error does not know its last step
+        yield path, "holds something that is not allowed"
     elif keyword == "type":
         kinds = wanted if isinstance(wanted, list) else [wanted]
         yield path, f"must be of the type {' or '.join(map(str, kinds))}"

@@ -26,7 +26,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def test_the_shell_lines_work_in_their_order(service: Service):
     blocks = blocks_of(PAGE, "sh")
     said = [service.run(block.text) for block in blocks]
-    enqueue, repeat, batch, look, result, cancel, remove, bulk, watch, many, access = said
+    enqueue, repeat, batch, look, result, cancel, remove, bulk, watch, many, access, *rest = said
+    types, figures, workers = rest
     assert enqueue.startswith("HTTP/1.1 201")
     assert re.search(r"^location: /jobs/", enqueue, re.MULTILINE | re.IGNORECASE)
     ids = re.findall(r'\{"id":"([^"]+)"', repeat)
@@ -49,6 +50,10 @@ def test_the_shell_lines_work_in_their_order(service: Service):
     assert many.count("event: end") == 2
     assert re.search(r'"sig":"[A-Za-z0-9_-]{60,}"', access)
     assert '"caller":"anonymous"' in access
+    assert types.count('"max_pending":10000') == 3
+    assert types.count('"pause_reason":"the mail server is down"') == 1
+    assert '"job_types":{' in figures
+    assert '"directive":"run"' in workers
 
 
 def test_a_payload_that_does_not_fit_points_at_the_place(service: Service):
