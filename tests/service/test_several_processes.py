@@ -44,6 +44,8 @@ def status_of(client: httpx.Client, job_id: str) -> str:
 
 
 def worker_on(client: httpx.Client) -> dict[str, Any]:
+    """Return the entry of the only worker, once it is there."""
+    until(lambda: json_of(client, "GET", "/workers")["items"])
     found = json_of(client, "GET", "/workers")["items"]
     assert len(found) == 1
     return dict(found[0])
