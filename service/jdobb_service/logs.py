@@ -11,6 +11,7 @@ import structlog
 from pydantic_core import to_json
 from structlog.typing import Processor
 
+from jdobb_async_queue import facts
 from jdobb_service.settings import Settings
 
 _QUIET = {"uvicorn.error": logging.WARNING, "sse_starlette": logging.INFO, "asyncio": logging.WARNING}
@@ -44,12 +45,36 @@ def configure_logging(settings: Settings) -> None:
         logging.getLogger(name).setLevel(max(level, least))
 
 
+def bind_job(fact: facts.Fact) -> None:
+    """Give every line that a handler logs the names of its attempt; a listener of a worker.
+
+    A started handler is told of in its own task, so the names end with it.
+    """
+    if not isinstance(fact, facts.JobStarted):
+        return
+    names = {"job_id": fact.job_id, "job_type": fact.job_type, "attempt": fact.attempt}
+    given = {"request_id": fact.request_id, "traceparent": fact.traceparent}
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(
+        **names, **{name: value for name, value in given.items() if value is not None}
+    )
+
+
+# Tracebacks go without the values of local variables: those are payloads and secrets.
 def _json() -> Sequence[Processor]:
-    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_dump)]
+    without_values = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [
+        structlog.processors.ExceptionRenderer(without_values),
+        structlog.processors.JSONRenderer(serializer=_dump),
+    ]
 
 
 def _console() -> Sequence[Processor]:
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    ]
 
 
 def _dump(value: Any, **_options: Any) -> str:

@@ -12,6 +12,7 @@ import structlog
 from jdobb_async_queue import BackendUnavailable, Broadcaster, JobQueue, JobRouter, Worker
 from jdobb_service.closing import Closing
 from jdobb_service.job_types import JobTypes
+from jdobb_service.logs import bind_job
 from jdobb_service.security import Guard
 from jdobb_service.settings import Settings
 from jdobb_service.signing import Signer
@@ -109,4 +110,5 @@ def _make_worker(queue: JobQueue, settings: Settings, routers: Sequence[JobRoute
     worker = Worker(queue, max_concurrent=settings.max_concurrent, shutdown_grace=settings.shutdown_grace)
     for router in routers:
         worker.include_router(router)
+    worker.add_listener(bind_job)
     return worker

@@ -24,6 +24,7 @@ from jdobb_async_queue.errors import (
     Snooze,
     StorageLost,
 )
+from jdobb_async_queue.instrumentation import facts
 from jdobb_async_queue.models import (
     AttemptError,
     ErrorGroup,
@@ -92,4 +93,5 @@ __all__ = [
     "Submission",
     "Worker",
     "WorkerInfo",
+    "facts",
 ]

@@ -32,11 +32,18 @@ class HandlerMissing:
 
 @dataclass(frozen=True, slots=True)
 class JobStarted:
-    """A handler was started."""
+    """A handler was started; told in its task, so that what a listener binds to the context is its own.
+
+    ``waited`` is how many seconds the job was ready before it was claimed; the last two are those that it was
+    enqueued with.
+    """
 
     job_id: str
     job_type: str
     attempt: int
+    waited: float = 0.0
+    request_id: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class JobSettled:
     seconds: float
     error: str | None = None
     traceback: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

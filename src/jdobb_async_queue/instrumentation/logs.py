@@ -17,7 +17,7 @@ def log(fact: Fact) -> None:  # noqa: C901 - one branch per fact
     """Write one fact to the log."""
     match fact:
         case facts.JobStarted(job_id, job_type, attempt):
-            logger.debug("job %s (%s) started, attempt %d", job_id, job_type, attempt)
+            logger.debug("job %s (%s) started, attempt %d", job_id, job_type, attempt, extra=_names(fact))
         case facts.JobSettled():
             _settled(fact)
         case facts.WorkerStarted(worker_id, job_types, slots):
@@ -28,7 +28,10 @@ def log(fact: Fact) -> None:  # noqa: C901 - one branch per fact
         case facts.HandlerMissing(job_type):
             logger.warning("job type %r has no handler here and is not claimed", job_type)
         case facts.JobStopped(job_id, job_type, attempt, reason):
-            logger.info("job %s (%s) stopped in attempt %d: %s", job_id, job_type, attempt, reason)
+            logger.info(
+                "job %s (%s) stopped in attempt %d: %s",
+                job_id, job_type, attempt, reason, extra=_names(fact),
+            )  # fmt: skip
         case facts.HandlerIgnoresCancellation(job_id, job_type):
             logger.warning("the handler of job %s (%s) ignores its cancellation", job_id, job_type)
         case facts.LoopBlocked(seconds, job_type, job_id, where):
@@ -45,15 +48,23 @@ def log(fact: Fact) -> None:  # noqa: C901 - one branch per fact
             logger.info("%d expired leases rescued, %d jobs expired", rescued, expired)
 
 
+def _names(fact: facts.JobStarted | facts.JobStopped | facts.JobSettled) -> dict[str, object]:
+    """Return what a structured log finds the line by; a request id only where there is one."""
+    names: dict[str, object] = {"job_id": fact.job_id, "job_type": fact.job_type, "attempt": fact.attempt}
+    request_id = getattr(fact, "request_id", None)
+    return names if request_id is None else {**names, "request_id": request_id}
+
+
 def _settled(fact: facts.JobSettled) -> None:
     if fact.error is None:
         logger.debug(
             "job %s (%s) %s in attempt %d after %.3f s",
-            fact.job_id, fact.job_type, fact.outcome, fact.attempt, fact.seconds,
+            fact.job_id, fact.job_type, fact.outcome, fact.attempt, fact.seconds, extra=_names(fact),
         )  # fmt: skip
         return
     logger.warning(
         "job %s (%s) %s in attempt %d after %.3f s: %s%s",
         fact.job_id, fact.job_type, fact.outcome, fact.attempt, fact.seconds, fact.error,
         f"\n{fact.traceback}" if fact.traceback else "",
+        extra=_names(fact),
     )  # fmt: skip

@@ -117,6 +117,7 @@ class Completer(Loop):
                 shift.clock.monotonic() - execution.started,
                 None if failure is None else failure.message,
                 None if failure is None else failure.traceback,
+                record.request_id,
             )
         )
 

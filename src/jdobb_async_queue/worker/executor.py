@@ -21,6 +21,7 @@ from jdobb_async_queue.worker.shift import CANCELLED, LOST, SHUTDOWN, TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jdobb_async_queue.records import JobRecord
     from jdobb_async_queue.worker.reporter import Reporter
     from jdobb_async_queue.worker.shift import Bound, Execution, Shift
 
@@ -78,7 +79,7 @@ class Executor:
         if bound is None or execution.started >= execution.deadline:
             return Released()
         record = execution.record
-        shift.tell(facts.JobStarted(record.id, record.job_type, record.attempt))
+        shift.tell(_started(record))
         timer = self._timer(execution)
         try:
             results = await self._call(execution, bound)
@@ -126,6 +127,13 @@ class Executor:
     def _stopped(self, execution: Execution) -> None:
         record, reason = execution.record, execution.stop_reason or ""
         self._shift.tell(facts.JobStopped(record.id, record.job_type, record.attempt, reason))
+
+
+def _started(record: JobRecord) -> facts.JobStarted:
+    waited = 0 if record.started_at is None else max(0, record.started_at - record.run_at)
+    return facts.JobStarted(
+        record.id, record.job_type, record.attempt, waited / 1000, record.request_id, record.traceparent
+    )
 
 
 def _is_stopped(execution: Execution) -> bool:

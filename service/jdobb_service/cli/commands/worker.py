@@ -26,7 +26,7 @@ from jdobb_service.cli.options import (
 from jdobb_service.cli.target import load_routers
 
 if TYPE_CHECKING:
-    from jdobb_async_queue import JobQueue, JobRouter, Worker
+    from jdobb_async_queue import JobQueue, JobRouter, Worker, facts
     from jdobb_service.settings import Settings
 
 log = logging.getLogger("jdobb_service.cli")
@@ -73,11 +73,13 @@ async def worker(
         log_level=log_level,
         log_format=log_format,
     )
-    _configure_logging(settings)
+    listeners = _configure_logging(settings)
     routers = load_routers(targets)
     queue = open_queue(settings)
     try:
         made = _make_worker(queue, settings, routers, job_type)
+        for listener in listeners:
+            made.add_listener(listener)
         log.info("jobs are in %s; SIGTERM or Ctrl-C stops", shown_url(settings.backend_url))
         return await _run(made, burst=burst)
     finally:
@@ -146,15 +148,16 @@ def _signals(stop: Callable[[], None]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _configure_logging(settings: Settings) -> None:
-    """Log as the service does; without its extra, plain lines."""
+def _configure_logging(settings: Settings) -> list[Callable[[facts.Fact], None]]:
+    """Log as the service does; without its extra, plain lines. Return who listens to the worker."""
     try:
-        from jdobb_service.logs import configure_logging
+        from jdobb_service.logs import bind_job, configure_logging
     except ModuleNotFoundError:
         if settings.log_format == "json":
             raise
         logging.basicConfig(
             level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
-    else:
-        configure_logging(settings)
+        return []
+    configure_logging(settings)
+    return [bind_job]
