@@ -32,6 +32,7 @@ from jdobb_service.routes import (
     job_types,
     jobs,
     listing,
+    metrics,
     passes,
     removal,
     results,
@@ -55,6 +56,7 @@ RESOURCES = (
     job_types.resource,
     stats.resource,
     workers.resource,
+    metrics.resource,
 )
 
 
@@ -98,6 +100,7 @@ def create_app(
         Edge,
         hosts=AllowedHosts.of(settings.allowed_hosts, keys=bool(settings.keys())),
         bodies=BodyLimits.of_payload(settings.max_payload_bytes),
+        metrics=state.metrics,
     )
     if settings.cors_origins:
         app.add_middleware(

@@ -16,8 +16,10 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jdobb_async_queue import BackendError
 from jdobb_service.body_limits import BodyLimits
 from jdobb_service.hosts import AllowedHosts
+from jdobb_service.metrics import Metrics
 from jdobb_service.problems import Problem, problem_of
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
@@ -32,8 +34,8 @@ log = structlog.get_logger("jdobb_service.http")
 class Edge:
     """Gives each request an id, lets it in or not, and turns errors into problems."""
 
-    def __init__(self, app: ASGIApp, *, hosts: AllowedHosts, bodies: BodyLimits) -> None:
-        self._app, self._hosts, self._bodies = app, hosts, bodies
+    def __init__(self, app: ASGIApp, *, hosts: AllowedHosts, bodies: BodyLimits, metrics: Metrics) -> None:
+        self._app, self._hosts, self._bodies, self._metrics = app, hosts, bodies, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -48,6 +50,8 @@ class Edge:
         try:
             await self._app(self._admitted(request), self._limited(request, receive), answer.send)
         except Exception as error:  # noqa: BLE001 - whatever it is becomes an answer
+            if isinstance(error, BackendError):
+                self._metrics.backend_failed("http")
             await answer.failed(error, scope, receive)
         finally:
             _log(request, answer, time.perf_counter() - began)

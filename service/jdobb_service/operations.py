@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.datastructures import QueryParams
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -192,6 +192,7 @@ def operation(
             description="\n".join(line.strip() for line in description.strip().splitlines()),
             status_code=first.status,
             response_model=first.model,
+            response_class=Response if first.model is None else JSONResponse,
             response_description=first.description,
             responses={
                 first.status: _response(first),

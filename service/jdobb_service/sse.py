@@ -169,6 +169,7 @@ class Live(Generic[T]):
             self.ended = True
         except BackendError as error:
             path = self._call.scope["path"][:256]
+            self._call.state.metrics.backend_failed("stream")
             log.warning("stream lost its backend", path=path, error=str(error))
         return None
 

@@ -13,6 +13,7 @@ from jdobb_async_queue import BackendUnavailable, Broadcaster, JobQueue, JobRout
 from jdobb_service.closing import Closing
 from jdobb_service.job_types import JobTypes
 from jdobb_service.logs import bind_job
+from jdobb_service.metrics import Metrics
 from jdobb_service.security import Guard
 from jdobb_service.settings import Settings
 from jdobb_service.signing import Signer
@@ -45,11 +46,13 @@ class ServiceState:
         self.job_types = JobTypes(self.queue, routers, closed=settings.closed_job_types)
         self.streams = Slots(settings.max_streams, settings.max_streams_per_caller)
         self.waits = Slots(settings.max_streams)
+        handled = [job_type for router in routers for job_type in router.handlers]
+        self.metrics = Metrics(handled, backend=self.queue.backend.name)
         self.started = False
         self.supervisor: Supervisor | None = None
         if settings.workers and any(router.handlers for router in routers):
             self.supervisor = Supervisor(
-                lambda: _make_worker(self.queue, settings, routers),
+                lambda: _make_worker(self.queue, settings, routers, self.metrics),
                 grace=settings.shutdown_grace,
                 closing=self.closing,
             )
@@ -106,9 +109,12 @@ def make_queue(settings: Settings) -> JobQueue:
     )
 
 
-def _make_worker(queue: JobQueue, settings: Settings, routers: Sequence[JobRouter]) -> Worker:
+def _make_worker(
+    queue: JobQueue, settings: Settings, routers: Sequence[JobRouter], metrics: Metrics
+) -> Worker:
     worker = Worker(queue, max_concurrent=settings.max_concurrent, shutdown_grace=settings.shutdown_grace)
     for router in routers:
         worker.include_router(router)
     worker.add_listener(bind_job)
+    worker.add_listener(metrics.observe)
     return worker

@@ -74,6 +74,8 @@ async def submit_job(call: Call) -> Response:
     idempotency = idempotency_of(call, "POST /jobs", value)
     await call.state.job_types.check(body.job_type, body.data)
     submission = await _submit(call, body, idempotency)
+    if submission.created:
+        call.state.metrics.enqueued(body.job_type)
     job, headers = submission.job, {"location": call.path(f"/jobs/{submission.job.id}")}
     if submission.replayed:
         headers["idempotent-replayed"] = "true"
@@ -141,7 +143,9 @@ async def cancel_job(call: Call) -> Response:
     outcome, job = await call.queue.try_cancel(call.job_id(), body.reason)
     if job is None:
         raise Problem("job-not-found")
-    if outcome is not Outcome.OK and job.status is not JobStatus.CANCELLED:
+    if outcome is Outcome.OK:
+        call.state.metrics.finished(job.job_type, "cancelled")
+    elif job.status is not JobStatus.CANCELLED:
         raise Problem("job-terminal")
     return job_response(call, job)
 
