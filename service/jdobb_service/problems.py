@@ -123,6 +123,9 @@ CATALOGUE: dict[str, Kind] = {
     ),
     "starting": Kind(503, "Starting", "The service has not opened its queue yet."),
     "worker-down": Kind(503, "Worker down", "The worker of this process has crashed and is started anew."),
+    "worker-stuck": Kind(
+        503, "Worker stuck", "A loop of this process's worker has not turned for a minute: start it anew."
+    ),
     "draining": Kind(503, "Shutting down", "The service is shutting down; another instance answers."),
 }
 

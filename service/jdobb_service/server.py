@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -83,14 +84,19 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._state: ServiceState = app.state.service
         self._settings, self._listener, self._routers = settings, listener, routers
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.exit_code = OK
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the queue, start the application, and say where it is."""
+        self._loop = asyncio.get_running_loop()
+        if self.should_exit:
+            self._state.closing.set()
         try:
             await self._state.open()
         except (JobQueueError, OSError, ValueError) as error:
-            self.exit_code = _refuse(error, FAILED)
+            if not self.should_exit:
+                self.exit_code = _refuse(error, FAILED)
             self.should_exit = True
             return
         await super().startup(sockets)
@@ -108,6 +114,8 @@ class Server(uvicorn.Server):
             self.force_exit = True
             return
         self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._state.closing.set)
         last = threading.Timer(self._settings.shutdown_grace + _LAST_RESORT, _end_anyhow)
         last.daemon = True
         last.start()

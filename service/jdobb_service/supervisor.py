@@ -12,6 +12,8 @@ import structlog
 from jdobb_async_queue import Worker
 from jdobb_service.closing import Closing
 
+STUCK_AFTER = 60.0
+"""Seconds that a turn of a loop may take; a backend answers or gives up within a fraction of them."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _STEADY_AFTER = 60.0
 _MARGIN = 1.5
@@ -35,6 +37,16 @@ class Supervisor:
     def running(self) -> bool:
         """Tell whether the worker runs now."""
         return self._worker.is_running
+
+    @property
+    def failing(self) -> list[str]:
+        """Return the worker's loops whose last turn failed; they try again."""
+        return sorted({loop.name for loop in self._worker.loops if loop.failures})
+
+    @property
+    def stuck(self) -> list[str]:
+        """Return the worker's loops whose present turn has no end."""
+        return sorted({loop.name for loop in self._worker.loops if loop.turning_for > STUCK_AFTER})
 
     @asynccontextmanager
     async def running_until_closed(self) -> AsyncIterator[None]:

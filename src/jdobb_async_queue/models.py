@@ -256,6 +256,20 @@ class JobTypeInfo(BaseModel):
     pause_until: datetime | None = None
 
 
+class LoopState(BaseModel):
+    """How one loop of a worker does.
+
+    ``failures`` are the turns that failed in a row until now; ``turning_for`` is how many seconds its present
+    turn takes already, 0.0 while it waits for the next.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    failures: int = 0
+    turning_for: float = 0.0
+
+
 class WorkerInfo(BaseModel):
     """A worker as the backend knows it; ``stale`` when no heartbeat came for a minute."""
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from jdobb_async_queue import JobQueue
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jdobb_async_queue import JobContext, JobQueue, JobRouter
 from jdobb_async_queue.backends.memory import MemoryBackend
+from jdobb_service import supervisor
 from jdobb_service.app import create_app
 from jdobb_service.settings import Settings
 from tests.support.outage import FailingBackend
+from tests.support.redis_server import RedisServer
 from tests.support.serving import code_of, eventually, serving
 from tests.support.streams import events, read_all
 
@@ -64,4 +72,86 @@ async def test_a_stream_whose_backend_goes_away_ends_without_an_end_and_can_be_c
         await service.queue.cancel(job_id)
         rest = await read_all(service.client, f"/jobs/{job_id}/events", last_event_id=first.id or "")
     assert [event.name for event in rest] == ["message", "end"]
+    await queue.close()
+
+
+def _router() -> JobRouter:
+    router = JobRouter()
+
+    @router.handler("quick")
+    async def quick(ctx: JobContext) -> dict:
+        return {"n": ctx.data["n"]}
+
+    return router
+
+
+async def test_a_killed_redis_is_refused_with_a_time_to_come_back_and_used_again_by_itself(tmp_path: Path):
+    redis = RedisServer(tmp_path).start()
+    async with serving([_router()], backend_url=redis.url) as service:
+        assert (await service.client.get("/readyz")).status_code == 200
+        redis.kill()
+        for method, path in (("GET", "/readyz"), ("POST", "/jobs")):
+            body = {"job_type": "quick"} if method == "POST" else None
+            answer = await service.client.request(method, path, json=body)
+            assert (answer.status_code, code_of(answer)) == (503, "backend-unavailable")
+            assert int(answer.headers["retry-after"]) >= 1
+        assert (await service.client.get("/livez")).status_code == 200
+        redis.start()
+        answer = await service.client.get("/readyz")
+        while answer.status_code != 200:  # the test's own limit ends it
+            answer = await service.client.get("/readyz")
+        posted = await service.post({"job_type": "quick", "data": {"n": 1}}, prefer="wait=20")
+        assert (posted.status_code, posted.json()["results"]) == (201, {"n": 1})
+    redis.stop()
+
+
+class Defective(FailingBackend):
+    """A backend whose sweeps raise ``defect``, or hang."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryBackend())
+        self.defect: Exception | None = None
+        self.hang = asyncio.Event()
+        self.hang.set()
+
+    async def sweep(self, *arguments: Any) -> Any:
+        await self.hang.wait()
+        if self.defect is not None:
+            raise self.defect
+        return await self.inner.sweep(*arguments)
+
+
+async def test_a_loop_of_the_worker_that_fails_is_named_until_it_recovers():
+    backend = Defective()
+    backend.defect = ValueError("a defect")
+    queue = JobQueue(backend)
+    app = create_app(Settings(backend_url="memory://"), [_router()], queue=queue)
+    async with serving(app=app) as service:
+        await eventually(lambda: service.state.supervisor.failing == ["sweeper"])
+        ready = await service.client.get("/readyz")
+        assert (ready.status_code, ready.json()["worker"]["failing"]) == (200, ["sweeper"])
+        assert (await service.client.get("/livez")).status_code == 200
+        backend.defect = None
+        await eventually(lambda: service.state.supervisor.failing == [])
+        assert (await service.client.get("/readyz")).json()["worker"]["failing"] == []
+    await queue.close()
+
+
+async def test_a_loop_of_the_worker_that_hangs_makes_the_process_one_to_be_started_anew(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    assert supervisor.STUCK_AFTER == 60
+    monkeypatch.setattr(supervisor, "STUCK_AFTER", 0.05)
+    backend = Defective()
+    backend.hang.clear()
+    queue = JobQueue(backend)
+    app = create_app(Settings(backend_url="memory://", shutdown_grace=0), [_router()], queue=queue)
+    async with serving(app=app) as service:
+        await eventually(lambda: service.state.supervisor.stuck == ["sweeper"])
+        answer = await service.client.get("/livez")
+        assert (answer.status_code, code_of(answer)) == (503, "worker-stuck")
+        assert answer.json()["loops"] == ["sweeper"]
+        backend.hang.set()
+        await eventually(lambda: service.state.supervisor.stuck == [])
+        assert (await service.client.get("/livez")).status_code == 200
     await queue.close()

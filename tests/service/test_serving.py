@@ -22,11 +22,16 @@ from fastapi import FastAPI
 
 from jdobb_async_queue import JobContext, JobQueue, JobRouter
 from jdobb_async_queue.backends.sqlite import SQLiteBackend
+from jdobb_service import state
 from jdobb_service.app import create_app, running
+from jdobb_service.listening import listen
 from jdobb_service.server import Server
 from jdobb_service.settings import Settings
+from tests.support.ports import free_port
+from tests.support.redis_server import RedisServer
 from tests.support.serving import Running, code_of, eventually, serving
 from tests.support.streams import events, read_all
+from tests.support.waiting import until
 
 HANDLERS = """
 import asyncio, time
@@ -159,6 +164,76 @@ def test_a_reader_that_takes_nothing_does_not_hold_the_end_up(tmp_path: Path):
         assert service.process.returncode == 0
 
 
+async def test_a_stream_a_wait_and_a_stalled_reader_together_end_within_the_grace(tmp_path: Path):
+    with started(tmp_path, "--shutdown-grace", "1", "--backend-url", "memory://") as service:
+        async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
+            job_id = (await client.post("/jobs", json={"job_type": "nobody"})).json()["id"]
+            waits = [
+                asyncio.create_task(client.get(f"/jobs/{job_id}?wait=20")),
+                asyncio.create_task(
+                    client.post("/jobs", json={"job_type": "nobody"}, headers={"prefer": "wait=20"})
+                ),
+            ]
+            stalled, writer = await asyncio.open_connection(
+                "127.0.0.1", int(service.url.rpartition(":")[2]), limit=1
+            )
+            writer.write(f"GET /jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert await stalled.readexactly(1)
+            async with client.stream("GET", f"/jobs/{job_id}/events") as answer:
+                stream = events(answer)
+                await anext(stream)
+                await anext(stream)
+                ended = asyncio.create_task(asyncio.to_thread(service.stop))
+                assert [event.name async for event in stream] == ["server.shutdown"]
+            assert [(await wait).json()["status"] for wait in waits] == ["pending", "pending"]
+            assert await ended < 1 + 5
+            writer.close()
+    assert service.process.returncode == 0
+    assert "Traceback" not in service.log.read_text()
+
+
+def _says(folder: Path, text: str) -> bool:
+    return text in folder.joinpath("log").read_text()
+
+
+def test_a_store_that_is_away_at_the_start_is_waited_for(tmp_path: Path):
+    server = RedisServer(tmp_path)
+    with _command(tmp_path, "--backend-url", server.url) as process:
+        until(lambda: _says(tmp_path, "backend unavailable"))
+        server.start()
+        assert process.stdout is not None
+        where = re.search(r"http://\S+:\d+", process.stdout.readline())
+        assert where is not None
+        assert httpx.get(f"{where[0]}/readyz").json()["backend"]["reachable"] is True
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    server.stop()
+
+
+def test_a_signal_ends_the_wait_for_a_store_that_is_away(tmp_path: Path):
+    with _command(tmp_path, "--backend-url", f"redis://127.0.0.1:{free_port()}/0") as process:
+        until(lambda: _says(tmp_path, "backend unavailable"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    assert not _says(tmp_path, "Traceback")
+    assert not _says(tmp_path, "ended by force")
+
+
+async def test_the_wait_for_a_store_that_stays_away_has_an_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(state, "_PATIENCE", 0.3)
+    settings = Settings(backend_url=f"redis://:s3cr3t@127.0.0.1:{free_port()}/0", port=0)
+    listener = listen(settings)
+    server = Server(create_app(settings), settings, listener)
+    await server.serve(sockets=[listener])
+    listener.close()
+    assert (server.exit_code, server.started) == (1, False)
+    said = capsys.readouterr()
+    assert said.err.startswith("jdobb: ")
+    assert "s3cr3t" not in said.err + said.out
+
+
 def test_the_start_says_where_it_is_and_what_to_try(tmp_path: Path):
     with started(tmp_path) as service:
         assert service.process.stdout is not None
@@ -210,7 +285,7 @@ async def test_health_says_what_stands_behind_it(service: Running):
     assert ready["status"] == "ready"
     assert (ready["backend"]["name"], ready["backend"]["reachable"]) == (name, True)
     assert ready["backend"]["durability"] == service.queue.backend.durability
-    assert ready["worker"] == {"enabled": False, "running": False, "restarts": 0}
+    assert ready["worker"] == {"enabled": False, "running": False, "restarts": 0, "failing": []}
 
 
 async def test_readiness_says_what_the_jobs_of_any_backend_survive(tmp_path: Path):
@@ -248,7 +323,12 @@ async def test_a_crashed_worker_turns_readiness_red_and_is_started_again(monkeyp
     async with serving([broken]) as service:
         answer = await service.client.get("/readyz")
         assert (answer.status_code, code_of(answer)) == (503, "worker-down")
-        assert answer.json()["worker"] == {"enabled": True, "running": False, "restarts": 0}
+        assert answer.json()["worker"] == {
+            "enabled": True,
+            "running": False,
+            "restarts": 0,
+            "failing": [],
+        }
         assert (await service.client.get("/livez")).status_code == 200
         posted = await service.post({"job_type": "quick", "data": {"n": 1}}, prefer="wait=20")
         assert posted.json()["results"] == {"n": 1}
@@ -256,6 +336,7 @@ async def test_a_crashed_worker_turns_readiness_red_and_is_started_again(monkeyp
             "enabled": True,
             "running": True,
             "restarts": 1,
+            "failing": [],
         }
 
 

@@ -19,10 +19,18 @@ _PATIENCE = 2.0
 
 
 @operation(
-    resource, "GET", "/livez", scope=None, success=[Success(200, "The process answers requests.", Liveness)]
+    resource,
+    "GET",
+    "/livez",
+    scope=None,
+    success=[Success(200, "The process answers requests.", Liveness)],
+    problems=["worker-stuck"],
 )
-async def livez(_call: Call) -> Response:
-    """Tell whether the process lives."""
+async def livez(call: Call) -> Response:
+    """Tell whether the process lives: it answers, and no loop of its worker hangs."""
+    supervisor = call.state.supervisor
+    if supervisor is not None and (stuck := supervisor.stuck):
+        raise Problem("worker-stuck", members={"loops": stuck})
     return json_response(Liveness())
 
 
@@ -68,8 +76,13 @@ def _trouble(state: ServiceState, ready: Readiness) -> str | None:
 def _worker_state(state: ServiceState) -> WorkerState:
     supervisor = state.supervisor
     if supervisor is None:
-        return WorkerState(enabled=False, running=False, restarts=0)
-    return WorkerState(enabled=True, running=supervisor.running, restarts=supervisor.restarts)
+        return WorkerState(enabled=False, running=False, restarts=0, failing=[])
+    return WorkerState(
+        enabled=True,
+        running=supervisor.running,
+        restarts=supervisor.restarts,
+        failing=supervisor.failing,
+    )
 
 
 async def _is_reachable(state: ServiceState) -> bool:

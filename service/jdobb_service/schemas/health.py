@@ -30,6 +30,7 @@ class WorkerState(BaseModel):
     enabled: bool
     running: bool
     restarts: int = Field(description="How often its loop ended by an error and was started again.")
+    failing: list[str] = Field(description="Its loops whose last turn failed; they pause and try again.")
 
 
 class Readiness(BaseModel):

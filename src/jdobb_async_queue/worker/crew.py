@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from jdobb_async_queue.lifecycle import AttemptOutcome
+    from jdobb_async_queue.models import LoopState
     from jdobb_async_queue.worker.loop import Loop
     from jdobb_async_queue.worker.shift import Execution, Shift
 
@@ -53,6 +54,11 @@ class Crew:
         """Tell whether a task is one of this run's handlers."""
         return self._shift.slots.of_task(task) is not None
 
+    @property
+    def loops(self) -> list[LoopState]:
+        """Return how each loop does."""
+        return [loop.state for loop in self._tasks]
+
     def leave(self) -> None:
         """Begin to stop, also while a claim hangs."""
         self._leaving.set()
@@ -67,7 +73,7 @@ class Crew:
         loops: tuple[Loop, ...] = (
             *self._completers, self._reporter, self._heartbeat, self._sweeper, self._pruner, self._fetcher,
         )  # fmt: skip
-        self._tasks = {loop: asyncio.ensure_future(loop.run()) for loop in loops}
+        self._tasks = {loop: asyncio.ensure_future(loop.keep_running()) for loop in loops}
         leaving = asyncio.ensure_future(self._leaving.wait())
         try:
             await asyncio.wait([self._tasks[self._fetcher], leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -110,7 +116,7 @@ class Crew:
         await asyncio.sleep(0)
         for completer in self._completers:
             if self._tasks[completer].done():
-                self._tasks[completer] = asyncio.ensure_future(completer.run())
+                self._tasks[completer] = asyncio.ensure_future(completer.keep_running())
 
     async def _until_idle(self, patience: float) -> None:
         loop = asyncio.get_running_loop()

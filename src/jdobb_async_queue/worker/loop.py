@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from jdobb_async_queue.backends.bells import Bell
 from jdobb_async_queue.errors import BackendError
 from jdobb_async_queue.instrumentation import facts
+from jdobb_async_queue.models import LoopState
 
 if TYPE_CHECKING:
     from jdobb_async_queue.worker.shift import Shift
@@ -29,6 +30,14 @@ class Loop(ABC):
         self.woken = False
         """The present poll follows a ring, not a delay."""
         self._failures = 0
+        self._turning_since: float | None = None
+
+    @property
+    def state(self) -> LoopState:
+        """Return how the loop does: what it is called, what failed, and since when it turns."""
+        since = self._turning_since
+        turning_for = 0.0 if since is None else max(0.0, self.shift.clock.monotonic() - since)
+        return LoopState(name=self.name, failures=self._failures, turning_for=turning_for)
 
     @abstractmethod
     async def poll(self) -> float | None:
@@ -47,6 +56,14 @@ class Loop(ABC):
         self.stopped = True
         self.bell.ring()
 
+    async def keep_running(self) -> None:
+        """Run until stopped, and anew whatever a run ends of."""
+        while not self.stopped:
+            try:
+                await self.run()
+            except Exception as error:  # noqa: BLE001 - without one of its loops a worker is none
+                await self.bell.wait(self._failed(error))
+
     async def run(self) -> None:
         """Poll until stopped."""
         while not self.stopped:
@@ -56,16 +73,17 @@ class Loop(ABC):
         """Poll once, and wait as it asked."""
         self.woken = self.bell.rung
         self.bell.clear()
+        self._turning_since = self.shift.clock.monotonic()
         try:
             delay = await self.poll()
-        except BackendError as error:
-            delay = self._failed(facts.BackendLost(self.name, str(error), self._failures + 1))
         except Exception as error:  # noqa: BLE001 - a loop goes on whatever one poll meets
-            delay = self._failed(facts.LoopFailed(self.name, error))
+            delay = self._failed(error)
         else:
             if self._failures:
                 self.shift.tell(facts.BackendBack(self.name, self._failures))
                 self._failures = 0
+        finally:
+            self._turning_since = None
         if self.stopped:
             return
         if delay == REST:
@@ -73,8 +91,14 @@ class Loop(ABC):
         else:
             await self.bell.wait(delay)
 
-    def _failed(self, fact: facts.Fact) -> float:
+    def _failed(self, error: Exception) -> float:
+        """Tell of an error, and return the seconds to pause."""
         self._failures += 1
-        self.shift.tell(fact)
+        is_outage = isinstance(error, BackendError)
+        self.shift.tell(
+            facts.BackendLost(self.name, str(error), self._failures)
+            if is_outage
+            else facts.LoopFailed(self.name, error)
+        )
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 20))
         return longest * (0.5 + 0.5 * self.shift.options.rng.random())

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from jdobb_async_queue.clock import Clock
     from jdobb_async_queue.instrumentation.facts import Listener
+    from jdobb_async_queue.models import LoopState
     from jdobb_async_queue.queue import JobQueue
     from jdobb_async_queue.router import F, HandlerFunction, JobRouter, Lifespan
 
@@ -97,6 +98,11 @@ class Worker:
     def is_running(self) -> bool:
         """Tell whether ``run()`` is under way."""
         return self._running is not None
+
+    @property
+    def loops(self) -> list[LoopState]:
+        """Return how each of the worker's loops does; empty unless it runs."""
+        return [] if self._crew is None else self._crew.loops
 
     async def run(self, *, burst: bool = False) -> None:
         """Claim and run jobs until ``stop()``; with ``burst``, until none is ready or running.
