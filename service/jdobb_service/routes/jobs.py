@@ -41,7 +41,7 @@ _SHOWN = ("ETag", "Retry-After")
     parameters=[
         header(
             "Idempotency-Key",
-            {"type": "string", "maxLength": 257},
+            {"type": "string", "pattern": "^[!-~]{1,257}$"},
             "Repeating the request with the same key and body within 24 h gives the same job.",
         ),
         PREFER,

@@ -52,7 +52,11 @@ class Wanted:
             {"type": "array", "items": {"type": "string", "enum": _STATUSES}},
             "Only these; with exactly one, the list is in that status's order.",
         ),
-        query("job_type", {"type": "array", "items": {"type": "string"}}, "Only these."),
+        query(
+            "job_type",
+            {"type": "array", "items": {"type": "string", "pattern": f"^{_NAME.pattern}$"}},
+            "Only these.",
+        ),
         query("created_after", _INSTANT, "Created after this instant."),
         query("created_before", _INSTANT, "Created before this instant."),
         query(
