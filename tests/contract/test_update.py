@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from jdobb_async_queue import Broadcaster, JobStatus, RetryPolicy
+from jdobb_async_queue import Broadcaster, JobNotFound, JobStatus, RetryPolicy
 from jdobb_async_queue.backends.base import LeaseRef
 from jdobb_async_queue.transitions import Transition
 from tests.support.jobs import claim_job, get_job, log_of, make_job, start_job
@@ -333,3 +333,61 @@ async def test_a_lease_may_be_a_tenth_of_a_second_to_a_day(queue, clock):
     for lease in (0.099, 86_400.001, 0, -1):
         with pytest.raises(ValueError, match="lease"):
             await queue.claim(lease=lease)
+
+
+class TestReport:
+    """Progress by whoever holds the lease, who learns how the lease stands."""
+
+    async def test_it_stores_progress_and_renews_the_lease(self, queue, clock):
+        job = await start_job(queue, lease=10)
+        clock.advance(9)
+
+        state = await queue.report(job.id, 0.5, "half", lease_token=job.lease_token)
+
+        assert (state.job_id, state.status, state.expires_in) == (job.id, "ok", 10.0)
+        after = await get_job(queue, job.id)
+        assert (after.progress, after.message) == (0.5, "half")
+        clock.advance(9)
+        assert await queue.claim() is None
+
+    async def test_with_nothing_to_say_it_renews_the_lease_alone(self, queue, clock):
+        job = await start_job(queue, lease=10)
+        before = await get_job(queue, job.id)
+        clock.advance(9)
+
+        assert (await queue.report(job.id, lease_token=job.lease_token)).status == "ok"
+
+        clock.advance(9)
+        assert await queue.claim() is None
+        assert await get_job(queue, job.id) == before
+
+    async def test_a_cancelled_job_is_told_from_a_lost_lease(self, queue, clock):
+        cancelled = await start_job(queue)
+        await queue.cancel(cancelled.id)
+        lost = await start_job(queue, lease=1)
+        clock.advance(2)
+        again = await claim_job(queue)
+        assert again.id == lost.id
+
+        states = [
+            await queue.report(job.id, 0.9, "late", lease_token=job.lease_token) for job in (cancelled, lost)
+        ]
+
+        assert [(state.status, state.expires_in) for state in states] == [("cancelled", 0.0), ("lost", 0.0)]
+        assert [(await get_job(queue, job.id)).message for job in (cancelled, lost)] == [None, None]
+
+    async def test_a_foreign_token_of_a_cancelled_job_is_lost(self, queue):
+        job = await start_job(queue)
+        await queue.cancel(job.id)
+
+        assert (await queue.report(job.id, 0.9, lease_token="somebody-elses")).status == "lost"
+
+    async def test_a_settled_job_has_no_lease(self, queue):
+        job = await start_job(queue)
+        await queue.complete(job.id, lease_token=job.lease_token)
+
+        assert (await queue.report(job.id, 0.9, lease_token=job.lease_token)).status == "lost"
+
+    async def test_an_unknown_job_is_not_found(self, queue):
+        with pytest.raises(JobNotFound):
+            await queue.report("nobody", 0.5, lease_token="any")

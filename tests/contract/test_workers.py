@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -128,3 +129,44 @@ async def test_an_unknown_directive_is_refused(queue, directive):
         await queue.signal_worker("w1", directive)
 
     assert (await queue.workers())[0].directive == "run"
+
+
+async def test_a_worker_of_another_kind_registers_itself(queue, clock):
+    began = clock.time - timedelta(minutes=5)
+
+    directive = await queue.register_worker(
+        "node-1", host="10.0.0.7", pid=8, slots=3, job_types=["email", "email", "sms"], jobs=["a", "b"],
+        stopping=["b"], started_at=began,
+    )  # fmt: skip
+
+    (known,) = await queue.workers()
+    assert directive == "run"
+    assert (known.id, known.host, known.pid, known.slots) == ("node-1", "10.0.0.7", 8, 3)
+    assert (known.job_types, known.jobs, known.stopping) == (["email", "sms"], ["a", "b"], ["b"])
+    assert (known.started_at, known.last_heartbeat_at, known.stale) == (began, clock.time, False)
+
+
+async def test_a_worker_that_registers_again_learns_what_it_was_told(queue, clock):
+    assert await queue.register_worker("node-1") == "run"
+    await queue.signal_worker("node-1", "quiet")
+    clock.advance(61)
+    assert (await queue.workers())[0].stale
+
+    assert await queue.register_worker("node-1", jobs=["a"]) == "quiet"
+
+    (known,) = await queue.workers()
+    assert (known.jobs, known.stale, known.directive) == (["a"], False, "quiet")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("worker_id", "a b"), ("worker_id", 5), ("host", "\ud800"), ("pid", -1), ("slots", 0),
+        ("job_types", ["a b"]), ("jobs", [None]), ("stopping", 7), ("started_at", datetime(2030, 1, 1)),  # noqa: DTZ001 - naive on purpose
+    ],
+)  # fmt: skip
+async def test_what_no_worker_can_be_is_refused(queue, field, value):
+    with pytest.raises((ValueError, TypeError), match=field):
+        await queue.register_worker(**{"worker_id": "node-1", field: value})
+
+    assert await queue.workers() == []

@@ -9,10 +9,11 @@ from jdobb_async_queue import validation
 from jdobb_async_queue.backends.base import Applied, ClaimRequest, LeaseRef
 from jdobb_async_queue.backends.bells import ANY_TYPE, type_topic
 from jdobb_async_queue.encoding import encode_object
+from jdobb_async_queue.errors import JobNotFound
 from jdobb_async_queue.lifecycle import Failed, millis, settle
 from jdobb_async_queue.models import LeaseState, Outcome
 from jdobb_async_queue.queue.core import QueueCore, shown
-from jdobb_async_queue.transitions import AttemptFailure, Transition
+from jdobb_async_queue.transitions import AttemptFailure, Transition, is_cancelled
 from jdobb_async_queue.views import job_view
 
 if TYPE_CHECKING:
@@ -96,6 +97,24 @@ class Consumer(QueueCore):
         """
         change = _report(job_id, progress, message, lease_token)
         return (await self._apply(change)).outcome in _DONE
+
+    async def report(
+        self, job_id: str, progress: float | None = None, message: str | None = None, *, lease_token: str
+    ) -> LeaseState:
+        """Do as ``update`` does for whoever holds the lease, and return how the lease stands.
+
+        ``ok``: it was renewed for its own length, ``expires_in`` seconds. ``cancelled``: the job was
+        cancelled under this lease; ``lost``: the token is no longer current for any other reason. Then
+        nothing changes. Raises ``JobNotFound`` when no job has this id.
+        """
+        applied = await self._apply(_report(job_id, progress, message, lease_token))
+        record = applied.record
+        if record is None:
+            raise JobNotFound(job_id)
+        if applied.outcome is Outcome.OK:
+            return LeaseState(job_id=job_id, status="ok", expires_in=record.lease / 1000)
+        taken = is_cancelled(record.status, record.settled, lease_token)
+        return LeaseState(job_id=job_id, status="cancelled" if taken else "lost")
 
     async def complete(
         self, job_id: str, results: dict[str, Any] | None = None, *, lease_token: str | None = None

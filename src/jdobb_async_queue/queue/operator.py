@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from jdobb_async_queue import validation
 from jdobb_async_queue.models import Directive, Outcome
 from jdobb_async_queue.queue.core import QueueCore
-from jdobb_async_queue.records import TypeRecord
+from jdobb_async_queue.records import TypeRecord, WorkerRecord
 from jdobb_async_queue.transitions import Transition
 from jdobb_async_queue.views import job_type_view, job_view, worker_view
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from jdobb_async_queue.models import ErrorGroup, HistoryPoint, Job, JobTypeInfo, WorkerInfo
@@ -119,6 +120,41 @@ class Operator(QueueCore):
         now = backend.now()
         return [worker_view(record, now) for record in await backend.workers()]
 
+    async def register_worker(
+        self,
+        worker_id: str,
+        *,
+        host: str = "",
+        pid: int = 0,
+        slots: int = 1,
+        job_types: Iterable[str] = (),
+        jobs: Iterable[str] = (),
+        stopping: Iterable[str] = (),
+        started_at: datetime | None = None,
+    ) -> Directive:
+        """Enter a worker that is not this library's into the registry, or refresh its entry.
+
+        Return what it has been told: ``run``, ``quiet`` or ``stop``. ``slots`` is how many jobs it runs at
+        once, ``jobs`` are those that it runs and ``stopping`` those of them that it has to give up;
+        ``started_at`` is an aware datetime (None: now). Call it at least every minute, else the worker is
+        ``stale``; after a day of silence it is forgotten. Raises ``ValueError`` or ``TypeError`` naming the
+        argument.
+        """
+        backend = await self._ready()
+        now = backend.now()
+        record = WorkerRecord(
+            id=validation.name(worker_id, "worker_id"),
+            host=validation.text(host, "host", 255),
+            pid=validation.count(pid, "pid", least=0, most=2**31 - 1),
+            slots=validation.count(slots, "slots"),
+            job_types=_distinct(job_types, "job_types"),
+            jobs=_distinct(jobs, "jobs"),
+            stopping=_distinct(stopping, "stopping"),
+            started_at=now if started_at is None else validation.at(started_at, "started_at", down=True),
+            last_heartbeat_at=now,
+        )
+        return await backend.beat_worker(record)  # type: ignore[return-value]  # only the three are stored
+
     async def signal_worker(self, worker_id: str, directive: str) -> bool:
         """Tell a worker to take no new jobs (``"quiet"``), to go on (``"run"``) or to stop (``"stop"``).
 
@@ -143,3 +179,7 @@ class Operator(QueueCore):
 
     def _since(self, window: float) -> int:
         return self._backend.now() - int(validation.number(window, "window", least=1, most=_DAY) * 1000)
+
+
+def _distinct(values: Iterable[str], field: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(validation.name(value, field) for value in validation.several(values, field)))
