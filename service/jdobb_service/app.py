@@ -37,6 +37,7 @@ from jdobb_service.routes import (
     removal,
     results,
     stats,
+    worker,
     workers,
 )
 from jdobb_service.settings import Settings, load_settings
@@ -57,6 +58,7 @@ RESOURCES = (
     stats.resource,
     workers.resource,
     metrics.resource,
+    worker.resource,
 )
 
 

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 
 from jdobb_async_queue import JobUpdate
 from jdobb_service.operations import SCHEMAS, Resource
-from jdobb_service.schemas import batch, bulk, events, job_types, jobs, passes, problems
+from jdobb_service.schemas import batch, bulk, events, job_types, jobs, passes, problems, worker
 
 VERSION = "0.1.0"
 TITLE = "jdobb"
@@ -31,6 +31,12 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     passes.NewEventToken,
     job_types.JobTypeSettings,
     job_types.Pause,
+    worker.Claim,
+    worker.Heartbeat,
+    worker.Progress,
+    worker.Completion,
+    worker.Failure,
+    worker.Release,
 )
 _ANSWERS: tuple[type[BaseModel], ...] = (
     problems.Problem,

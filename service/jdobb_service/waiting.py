@@ -88,7 +88,7 @@ async def _first_of(waiting: Coroutine[Any, Any, Job], call: Call, seconds: floa
     work = asyncio.ensure_future(waiting)
     others = [
         asyncio.ensure_future(call.state.closing.wait()),
-        asyncio.ensure_future(_disconnected(call.receive)),
+        asyncio.ensure_future(disconnected(call.receive)),
     ]
     try:
         await asyncio.wait([work, *others], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -98,6 +98,7 @@ async def _first_of(waiting: Coroutine[Any, Any, Job], call: Call, seconds: floa
             task.cancel()
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client has gone away; the request's body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass

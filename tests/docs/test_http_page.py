@@ -27,7 +27,7 @@ def test_the_shell_lines_work_in_their_order(service: Service):
     blocks = blocks_of(PAGE, "sh")
     said = [service.run(block.text) for block in blocks]
     enqueue, repeat, batch, look, result, cancel, remove, bulk, watch, many, access, *rest = said
-    types, figures, workers = rest
+    types, figures, workers, work = rest
     assert enqueue.startswith("HTTP/1.1 201")
     assert re.search(r"^location: /jobs/", enqueue, re.MULTILINE | re.IGNORECASE)
     ids = re.findall(r'\{"id":"([^"]+)"', repeat)
@@ -54,6 +54,9 @@ def test_the_shell_lines_work_in_their_order(service: Service):
     assert types.count('"pause_reason":"the mail server is down"') == 1
     assert '"job_types":{' in figures
     assert '"directive":"run"' in workers
+    assert '{"status":"ok","lease_expires_in":60.0}' in work
+    assert '"directive":"run"' in work
+    assert re.findall(r'"results":(\{[^}]*\})', work) == ['{"text":"hello ida"}']
 
 
 def test_a_payload_that_does_not_fit_points_at_the_place(service: Service):

@@ -1,0 +1,227 @@
+"""Workers in any language: claim, renew, settle."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from starlette.responses import Response
+
+from jdobb_async_queue import Job, JobNotFound, LeaseState, Outcome, PayloadTooLarge
+from jdobb_service.answers import job_response, json_response
+from jdobb_service.body import read_json
+from jdobb_service.claiming import claimed_for
+from jdobb_service.operations import Body, Call, Resource, Success, operation
+from jdobb_service.problems import RETRY_AFTER, Problem, invalid, pointer
+from jdobb_service.routes.jobs import visible_job
+from jdobb_service.schemas import jobs as jobs_wire
+from jdobb_service.schemas import worker as wire
+from jdobb_service.strict_json import check_values, checked
+
+resource = Resource("worker")
+
+_SETTLED = ("ETag", "Retry-After")
+_ACCEPTED = frozenset({Outcome.OK, Outcome.REPEATED})
+
+
+@operation(
+    resource,
+    "POST",
+    "/worker/claim",
+    scope="work",
+    body=Body(wire.Claim),
+    success=[
+        Success(200, "Jobs, best first, each with its lease.", wire.ClaimedJobs),
+        Success(
+            204, "No job is ready. With `Retry-After` it was not waited for one.", None, ("Retry-After",)
+        ),
+    ],
+)
+async def claim_jobs(call: Call) -> Response:
+    """Claim jobs, or wait for them.
+
+    A claim whose client goes away gives its jobs back. The wait ends early when the service shuts down.
+    """
+    claim = checked(wire.Claim, await read_json(call))
+    for index, job_type in enumerate(claim.job_types or ()):
+        if not call.caller.covers(job_type):
+            place = {"pointer": pointer("job_types", index), "detail": "the API key is not for this job type"}
+            raise Problem("insufficient-scope", "The API key is not for this job type.", errors=[place])
+    if call.state.closing.is_set:
+        raise Problem("draining", headers={"retry-after": str(RETRY_AFTER)})
+    await call.state.http_workers.claims(claim.worker_id, _host(call), claim.job_types or (), claim.limit)
+    with call.state.waits.take() as may_wait:
+        jobs = await claimed_for(call, claim, claim.wait if may_wait else 0.0)
+    if jobs:
+        return json_response({"jobs": [_claimed(call, job) for job in jobs]})
+    headers = {"cache-control": "no-store"}
+    if claim.wait and not may_wait:
+        headers["retry-after"] = "1"
+    return Response(status_code=204, headers=headers)
+
+
+@operation(
+    resource,
+    "POST",
+    "/worker/heartbeat",
+    scope="work",
+    body=Body(wire.Heartbeat),
+    success=[Success(200, "How the leases stand, and the directive.", wire.HeartbeatAnswer)],
+)
+async def heartbeat(call: Call) -> Response:
+    """Renew leases, and learn of cancelled jobs and of a directive for the worker.
+
+    Each lease is renewed for its own length. The worker appears among the workers, with these jobs.
+    """
+    beat = checked(wire.Heartbeat, await read_json(call))
+    covered = await _covered(call, beat)
+    leases = [(lease.job_id, lease.lease_token) for lease in beat.leases]
+    held = [lease for lease in leases if lease[0] in covered]
+    states = await call.queue.heartbeat(held) if held else []
+    known = dict(zip(held, states, strict=True))
+    answers = [_lease_state(lease[0], known.get(lease)) for lease in leases]
+    running = dict.fromkeys(job_id for job_id, _ in leases)
+    stopping = dict.fromkeys(answer.job_id for answer in answers if answer.status != "ok")
+    directive = await call.state.http_workers.beats(beat.worker_id, _host(call), running, stopping)
+    return json_response({"leases": answers, "directive": directive})
+
+
+@operation(
+    resource,
+    "POST",
+    "/worker/jobs/{id}/progress",
+    scope="work",
+    body=Body(wire.Progress),
+    success=[Success(200, "The lease is renewed, or the job was cancelled.", wire.ProgressAnswer)],
+    problems=["job-not-found", "lease-lost"],
+)
+async def report_progress(call: Call) -> Response:
+    """Report progress of a job, and renew its lease.
+
+    A worker that reports more often than its lease lasts needs no heartbeat.
+    """
+    said = checked(wire.Progress, await read_json(call))
+    await _check_visible(call)
+    state = await call.queue.report(call.job_id(), said.progress, said.message, lease_token=said.lease_token)
+    if state.status == "lost":
+        raise Problem("lease-lost")
+    return json_response(wire.ProgressAnswer(status=state.status, lease_expires_in=state.expires_in))
+
+
+@operation(
+    resource,
+    "POST",
+    "/worker/jobs/{id}/complete",
+    scope="work",
+    body=Body(wire.Completion),
+    success=[Success(200, "The job is complete, now or by this call before.", jobs_wire.Job, ("ETag",))],
+    problems=["job-not-found", "lease-lost"],
+)
+async def complete_job(call: Call) -> Response:
+    """Complete a claimed job.
+
+    With a token that is no longer current nothing changes; repeating the call with its own token is fine.
+    """
+    said = checked(wire.Completion, await read_json(call))
+    await _check_visible(call)
+    try:
+        answer = await call.queue.try_complete(call.job_id(), said.results, lease_token=said.lease_token)
+    except PayloadTooLarge:
+        raise
+    except (ValueError, TypeError) as error:
+        _explain_results(said, error)
+    return _settled(call, answer)
+
+
+@operation(
+    resource,
+    "POST",
+    "/worker/jobs/{id}/fail",
+    scope="work",
+    body=Body(wire.Failure),
+    success=[Success(200, "The attempt is counted as failed.", jobs_wire.Job, _SETTLED)],
+    problems=["job-not-found", "lease-lost"],
+)
+async def fail_job(call: Call) -> Response:
+    """Fail the attempt of a claimed job.
+
+    The job waits for its next attempt while its retry policy allows one, else it is failed.
+    """
+    said = checked(wire.Failure, await read_json(call))
+    await _check_visible(call)
+    answer = await call.queue.try_fail(
+        call.job_id(),
+        said.error.message,
+        lease_token=said.lease_token,
+        type=said.error.type,
+        traceback=said.error.traceback,
+        retry=said.retry,
+        retry_in=said.retry_in,
+    )
+    return _settled(call, answer)
+
+
+@operation(
+    resource,
+    "POST",
+    "/worker/jobs/{id}/release",
+    scope="work",
+    body=Body(wire.Release),
+    success=[Success(200, "The job waits again.", jobs_wire.Job, _SETTLED)],
+    problems=["job-not-found", "lease-lost"],
+)
+async def release_job(call: Call) -> Response:
+    """Give a claimed job back unused.
+
+    It counts as no failure, and keeps its place unless there is a delay.
+    """
+    said = checked(wire.Release, await read_json(call))
+    await _check_visible(call)
+    answer = await call.queue.try_release(call.job_id(), lease_token=said.lease_token, delay=said.delay)
+    return _settled(call, answer)
+
+
+def _lease_state(job_id: str, state: LeaseState | None) -> wire.LeaseState:
+    if state is None:
+        return wire.LeaseState(job_id=job_id, status="lost", lease_expires_in=0.0)
+    return wire.LeaseState(job_id=job_id, status=state.status, lease_expires_in=state.expires_in)
+
+
+def _settled(call: Call, answer: tuple[Outcome, Job | None]) -> Response:
+    outcome, job = answer
+    if job is None:
+        raise JobNotFound(call.job_id())
+    if outcome not in _ACCEPTED:
+        raise Problem("lease-lost")
+    return job_response(call, job)
+
+
+def _claimed(call: Call, job: Job) -> dict[str, Any]:
+    shown = job.model_dump(exclude={"lease_expires_at"})
+    ends = 0.0 if job.lease_expires_at is None else job.lease_expires_at.timestamp()
+    return {**shown, "lease_expires_in": max(0.0, round(ends - call.queue.backend.now() / 1000, 3))}
+
+
+async def _check_visible(call: Call) -> None:
+    if call.caller.limited:
+        await visible_job(call)
+
+
+async def _covered(call: Call, beat: wire.Heartbeat) -> set[str]:
+    """Return the ids of the leases' jobs that the caller's key is for."""
+    ids = list(dict.fromkeys(lease.job_id for lease in beat.leases))
+    if not call.caller.limited:
+        return set(ids)
+    found = await call.queue.get_many(ids)
+    return {job.id for job in found if job is not None and call.caller.covers(job.job_type)}
+
+
+def _host(call: Call) -> str:
+    client = call.scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _explain_results(said: wire.Completion, error: Exception) -> NoReturn:
+    """Raise the 422 of results that the library refused: it names the place, never the value."""
+    check_values(said.results, "results")
+    message = str(error).partition(", got ")[0]
+    raise invalid(pointer("results"), message.removeprefix("results").strip() or "not acceptable") from error
