@@ -27,7 +27,7 @@ def test_the_shell_lines_work_in_their_order(service: Service):
     blocks = blocks_of(PAGE, "sh")
     said = [service.run(block.text) for block in blocks]
     enqueue, repeat, batch, look, result, cancel, remove, bulk, watch, many, access, *rest = said
-    types, figures, workers, work = rest
+    work, types, figures, workers = rest
     assert enqueue.startswith("HTTP/1.1 201")
     assert re.search(r"^location: /jobs/", enqueue, re.MULTILINE | re.IGNORECASE)
     ids = re.findall(r'\{"id":"([^"]+)"', repeat)
