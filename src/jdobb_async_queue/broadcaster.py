@@ -68,27 +68,17 @@ class Broadcaster:
             validation.count(after, "after", least=0, most=_BEYOND)
         backend = await self._backend()
         with backend.watch([job_topic(job_id)]) as bell:
-            page = await self._read(job_id, _BEYOND if after is None else after)
-            begun_at = page.record.last_seq
-            cursor, first = _first(page, after)
-            if first is not None:
-                yield first
-            while True:
-                coming = news(page, cursor)
-                for update in coming:
-                    cursor = update.seq
+            place = _Place(after)
+            page: UpdatePage | None = await self._read(job_id, place.cursor)
+            while page is not None:
+                for update in place.take(page):
                     yield update
-                    if update.is_terminal and cursor > begun_at:
-                        return
-                if page.record.is_terminal and cursor >= page.record.last_seq:
+                if place.has_ended:
                     return
-                if not coming:
+                if not place.is_behind:
                     await bell.wait(_LOOK_AGAIN)
                 bell.clear()
-                try:
-                    page = await self._read(job_id, cursor)
-                except JobNotFound:
-                    return
+                page = await self._share(job_id, place.cursor)
 
     async def subscribe_many(self, after: Mapping[str, int]) -> AsyncIterator[tuple[str, JobUpdate | None]]:
         """Yield the updates of several jobs, each as ``subscribe(job_id, after=n)`` does, until all ended.
@@ -102,7 +92,7 @@ class Broadcaster:
         backend = await self._backend()
         course = _Course(after)
         with backend.watch([job_topic(job_id) for job_id in after]) as bell:
-            while course.cursors:
+            while course.places:
                 for job_id, page in await self._read_some(course):
                     for update in course.take(job_id, page):
                         yield job_id, update
@@ -113,7 +103,7 @@ class Broadcaster:
 
     async def _read_some(self, course: _Course) -> list[tuple[str, UpdatePage | None]]:
         asked = course.next()
-        pages = await asyncio.gather(*(self._share(job_id, course.cursors[job_id]) for job_id in asked))
+        pages = await asyncio.gather(*(self._share(job_id, course.places[job_id].cursor) for job_id in asked))
         return list(zip(asked, pages, strict=True))
 
     async def follow(self, job_types: Iterable[str]) -> AsyncIterator[JobUpdate | None]:
@@ -193,13 +183,44 @@ class Broadcaster:
         return await backend.read_updates(*key)
 
 
+class _Place:
+    """Where a watcher of one job is: which updates it has had, and whether more can follow."""
+
+    def __init__(self, after: int | None) -> None:
+        self.cursor = _BEYOND if after is None else after
+        """The seq to read on from."""
+        self.has_ended = False
+        """Nothing can follow."""
+        self.is_behind = False
+        """The last reading found something, so there may be more already."""
+        self._after = after
+        self._begun_at: int | None = None
+
+    def take(self, page: UpdatePage) -> Iterator[JobUpdate]:
+        """Yield what a reading from the cursor found."""
+        record = page.record
+        if self._begun_at is None:
+            self._begun_at = record.last_seq
+            self.cursor, first = _first(page, self._after)
+            if first is not None:
+                yield first
+        coming = news(page, self.cursor)
+        self.is_behind = bool(coming)
+        for update in coming:
+            self.cursor = update.seq
+            yield update
+            if update.is_terminal and update.seq > self._begun_at:
+                self.has_ended = True
+                return
+        self.has_ended = record.is_terminal and self.cursor >= record.last_seq
+
+
 class _Course:
-    """Where a watcher of several jobs is: the cursors of those that go on, and which are to be read next."""
+    """The places of a watcher of several jobs that go on, and which of them are to be read next."""
 
     def __init__(self, after: Mapping[str, int]) -> None:
-        self.cursors = dict(after)
+        self.places = {job_id: _Place(seq) for job_id, seq in after.items()}
         self.due = dict.fromkeys(after)
-        self._begun_at: dict[str, int] = {}
         self._in_turn: deque[str] = deque(after)
         self._looked_at = asyncio.get_running_loop().time()
 
@@ -212,30 +233,19 @@ class _Course:
 
     def take(self, job_id: str, page: UpdatePage | None) -> Iterator[JobUpdate | None]:
         """Yield what a reading found, and None at the end of the job."""
-        if page is None:
-            yield from self._end(job_id)
-            return
-        record = page.record
-        if job_id not in self._begun_at:
-            self._begun_at[job_id] = record.last_seq
-            self.cursors[job_id], first = _first(page, self.cursors[job_id])
-            if first is not None:
-                yield first
-        coming = news(page, self.cursors[job_id])
-        for update in coming:
-            self.cursors[job_id] = update.seq
-            yield update
-            if update.is_terminal and update.seq > self._begun_at[job_id]:
-                yield from self._end(job_id)
-                return
-        if record.is_terminal and self.cursors[job_id] >= record.last_seq:
-            yield from self._end(job_id)
-        elif coming:
+        place = self.places[job_id]
+        if page is not None:
+            yield from place.take(page)
+        if page is None or place.has_ended:
+            del self.places[job_id]
+            self._in_turn.remove(job_id)
+            yield None
+        elif place.is_behind:
             self.due[job_id] = None
 
     def ask(self, topics: set[str] | None) -> None:
         """Make due what rang (None: everything), and from time to time some that did not."""
-        for job_id in self.cursors:
+        for job_id in self.places:
             if topics is None or job_topic(job_id) in topics:
                 self.due[job_id] = None
         now = asyncio.get_running_loop().time()
@@ -243,12 +253,6 @@ class _Course:
             self._looked_at = now
             self._in_turn.rotate(-_IN_TURN)
             self.due |= dict.fromkeys(islice(self._in_turn, _IN_TURN))
-
-    def _end(self, job_id: str) -> Iterator[None]:
-        del self.cursors[job_id]
-        self.due.pop(job_id, None)
-        self._in_turn.remove(job_id)
-        yield None
 
 
 async def _within(coming: Awaitable[JobUpdate | None], patience: float, job_id: str) -> JobUpdate | None:
