@@ -24,6 +24,7 @@ from jdobb_service.hosts import AllowedHosts
 from jdobb_service.pages import page_routes
 from jdobb_service.problems import Problem, problem_of
 from jdobb_service.routes import (
+    access,
     batch,
     bulk,
     events,
@@ -33,7 +34,6 @@ from jdobb_service.routes import (
     jobs,
     listing,
     metrics,
-    passes,
     removal,
     results,
     stats,
@@ -53,7 +53,7 @@ RESOURCES = (
     batch.resource,
     bulk.resource,
     feeds.resource,
-    passes.resource,
+    access.resource,
     job_types.resource,
     stats.resource,
     workers.resource,

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 
 from jdobb_async_queue import JobUpdate
 from jdobb_service.operations import SCHEMAS, Resource
-from jdobb_service.schemas import batch, bulk, events, job_types, jobs, passes, problems, worker
+from jdobb_service.schemas import access, batch, bulk, events, job_types, jobs, problems, worker
 
 VERSION = "0.1.0"
 TITLE = "jdobb"
@@ -28,7 +28,7 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     jobs.Cancellation,
     batch.NewJobs,
     bulk.BulkChange,
-    passes.NewEventToken,
+    access.NewEventToken,
     job_types.JobTypeSettings,
     job_types.Pause,
     worker.Claim,

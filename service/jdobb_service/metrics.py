@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from jdobb_async_queue import JobTypeStats, facts
+from jdobb_async_queue import Job, JobTypeStats, Outcome, Submission, facts
 
 MAX_JOB_TYPES = 100
 """Job types that are named besides those with a handler here; callers can invent any number."""
@@ -112,13 +112,15 @@ class Metrics:
             ("backend", "source"), registry=registry,
         )  # fmt: skip
 
-    def enqueued(self, job_type: str) -> None:
-        """Count a job that a request stored."""
-        self._enqueued.labels(self._labels.of(job_type)).inc()
+    def stored(self, submission: Submission) -> None:
+        """Count a job that a request brought, unless it was there before."""
+        if submission.created:
+            self._enqueued.labels(self._labels.of(submission.job.job_type)).inc()
 
-    def finished(self, job_type: str, outcome: str) -> None:
-        """Count a job that was moved to a final status: complete, failed or cancelled."""
-        self._finished.labels(self._labels.of(job_type), outcome).inc()
+    def settled(self, outcome: Outcome, job: Job) -> None:
+        """Count a job that a request has moved to a final status, if it has."""
+        if outcome is Outcome.OK and job.status.is_terminal:
+            self._finished.labels(self._labels.of(job.job_type), job.status.value).inc()
 
     def backend_failed(self, source: str) -> None:
         """Count a call that the backend did not answer."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from jdobb_async_queue import JobPriority, NewJob, RetryPolicy
 from jdobb_service.operations import Call
-from jdobb_service.problems import Problem, invalid, pointer
+from jdobb_service.problems import Problem, refused
 from jdobb_service.schemas import jobs as wire
 from jdobb_service.strict_json import check_values
 
@@ -37,5 +37,4 @@ def explained(body: wire.NewJob, message: str) -> Problem | None:
         check_values(body.metadata, "metadata")
     except Problem as problem:
         return problem
-    field, _, rest = message.partition(", got ")[0].partition(" ")
-    return invalid(pointer(field), rest) if field in wire.NewJob.model_fields else None
+    return refused(message, wire.NewJob.model_fields)

@@ -25,7 +25,8 @@ from jdobb_service.security import ANYBODY, Caller
 from jdobb_service.sessions import session_of
 from jdobb_service.state import ServiceState
 
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+"""What a job's id, a job type and a worker's id look like."""
 SCHEMAS = "#/components/schemas/"
 
 
@@ -66,7 +67,7 @@ class Call:
     def job_id(self) -> str:
         """Return the job id in the path. Raises ``Problem`` when no job can have it."""
         job_id: str = self.scope["path_params"]["id"]
-        if _ID.fullmatch(job_id) is None:
+        if NAME.fullmatch(job_id) is None:
             raise Problem("job-not-found")
         return job_id
 
@@ -265,7 +266,7 @@ def _problem_responses(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
-    schema = {"type": "string", "pattern": f"^{_ID.pattern}$"}
+    schema = {"type": "string", "pattern": f"^{NAME.pattern}$"}
     return [
         {
             "name": name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -186,6 +186,15 @@ def pointer(*path: str | int) -> str:
     """Return the JSON pointer (RFC 6901) to a place in the body, as a URI fragment."""
     steps = (quote(str(step).replace("~", "~0").replace("/", "~1"), errors="replace") for step in path)
     return "#" + "".join("/" + step[:200] for step in list(steps)[:70])
+
+
+def refused(message: str, fields: Collection[str]) -> Problem | None:
+    """Return the 422 of what the library refused, pointing at the field, without the value.
+
+    None when its ``message`` does not begin with one of ``fields``.
+    """
+    field, _, rest = message.partition(", got ")[0].partition(" ")
+    return invalid(pointer(field), rest) if field in fields else None
 
 
 def place_of(field: str) -> list[str | int]:

@@ -20,7 +20,7 @@ import contextlib
 import random
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import anyio
 import structlog
@@ -30,7 +30,7 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from jdobb_async_queue import BackendError, JobNotFound, JobStatus, JobUpdate
-from jdobb_service.operations import Call
+from jdobb_service.operations import SCHEMAS, Call
 from jdobb_service.schemas.events import ServerShutdown, StreamEnd
 
 HEARTBEAT = 15
@@ -47,6 +47,42 @@ ABORT = "jdobb.abort"
 """Where in the scope the server may put a function that cuts the connection."""
 
 T = TypeVar("T")
+
+STREAM: dict[str, Any] = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "description": "One server-sent event, as parsers hand it over.",
+            "required": ["data"],
+            "properties": {
+                "id": {
+                    "type": "string",
+                    "description": "The update's seq; opaque with several jobs; none with job types and with "
+                    "`server.shutdown`.",
+                },
+                "event": {
+                    "type": "string",
+                    "enum": ["message", "gap", "end", "server.shutdown"],
+                    "default": "message",
+                    "description": "`message` (unnamed): an update. `gap`: older updates are gone, this "
+                    "is the job now. `end`: nothing can follow. `server.shutdown`: connect again.",
+                },
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": {
+                        "anyOf": [
+                            {"$ref": SCHEMAS + "JobUpdate"},
+                            {"$ref": SCHEMAS + "StreamEnd"},
+                            {"$ref": SCHEMAS + "FeedGap"},
+                            {"$ref": SCHEMAS + "ServerShutdown"},
+                        ]
+                    },
+                },
+            },
+        }
+    }
+}
 
 log = structlog.get_logger("jdobb_service.sse")
 

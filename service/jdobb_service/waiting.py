@@ -12,11 +12,11 @@ from starlette.types import Receive
 
 from jdobb_async_queue import Job, JobNotFound, JobQueue
 from jdobb_service.operations import Call
+from jdobb_service.parameters import seconds
 from jdobb_service.problems import RETRY_AFTER, Problem, invalid, parameter
 
 MAX_WAIT = 30.0
 _PREFERENCE = re.compile(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:;.*)?', re.IGNORECASE)
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 def wanted_wait(call: Call) -> float | None:
@@ -31,9 +31,10 @@ def wanted_wait(call: Call) -> float | None:
     asked = call.query.get("wait") if call.scope["query_string"] else None
     if asked is None:
         return None
-    if _SECONDS.fullmatch(asked) is None:
+    wait = seconds(asked)
+    if wait is None:
         raise invalid(parameter("wait"), "must be a number of seconds")
-    return min(MAX_WAIT, float(asked))
+    return min(MAX_WAIT, wait)
 
 
 def applied(seconds: float) -> dict[str, str]:

@@ -16,8 +16,9 @@ from jdobb_service.keys import new_key
 from jdobb_service.settings import Settings
 from tests.docs.blocks import table
 from tests.support.outage import FailingBackend
-from tests.support.serving import Running, code_of, eventually, serving
+from tests.support.serving import Running, code_of, serving
 from tests.support.streams import events
+from tests.support.waiting import eventually
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
@@ -78,6 +79,36 @@ async def test_the_queue_is_shown_as_it_stands(service: Running):
     assert told["jdobb_jobs_finished_total", ("mail", "cancelled")] == 1
     assert told["jdobb_queue_jobs", ("mail", "ready")] == 0
     assert told["jdobb_queue_latency_seconds", ("mail",)] == 0
+
+
+async def test_jobs_of_batches_of_bulk_calls_and_of_http_workers_are_counted_too(on_memory: Running):
+    client = on_memory.client
+    jobs = [{"id": name, "job_type": "mail"} for name in ("a", "b", "c", "d", "a")]
+    await client.post("/jobs/batch", json={"jobs": jobs})
+    for _ in range(2):
+        await client.post("/jobs/bulk", json={"action": "cancel", "ids": ["d"]})
+    for verb, more in (
+        ("complete", {}),
+        ("complete", {}),
+        ("fail", {"error": {"message": "no"}, "retry": False}),
+        ("release", {}),
+    ):
+        claimed = (await client.post("/worker/claim", json={"worker_id": "w", "job_types": ["mail"]})).json()
+        job = claimed["jobs"][0]
+        for _ in range(2):
+            said = {"lease_token": job["lease_token"], **more}
+            await client.post(f"/worker/jobs/{job['id']}/{verb}", json=said)
+        if verb == "fail":
+            await client.post(f"/jobs/{job['id']}/retry")
+    await client.post("/jobs/bulk", json={"action": "delete", "filter": {"status": "complete"}})
+
+    told = await scrape(client)
+    assert told["jdobb_jobs_enqueued_total", ("mail",)] == 4
+    finished = {
+        outcome: told.get(("jdobb_jobs_finished_total", ("mail", outcome)))
+        for outcome in ("complete", "failed", "cancelled")
+    }
+    assert finished == {"complete": 2, "failed": 1, "cancelled": 1}
 
 
 async def test_a_job_that_existed_is_not_enqueued_again(on_memory: Running):

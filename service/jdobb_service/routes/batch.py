@@ -54,6 +54,8 @@ async def submit_batch(call: Call) -> Response:
     for index, job in enumerate(jobs):
         await _check_type(call, index, job)
     submissions = await _submit(call, jobs)
+    for submission in submissions:
+        call.state.metrics.stored(submission)
     return JsonResponse(_items(call, submissions), 201, {"cache-control": "private, no-cache"})
 
 

@@ -13,10 +13,11 @@ from jdobb_service.answers import json_response
 from jdobb_service.body import read_json
 from jdobb_service.operations import Body, Call, Resource, Success, operation
 from jdobb_service.problems import invalid
-from jdobb_service.routes.listing import MAX_PAGE, visible_types
 from jdobb_service.schemas.bulk import BulkChange, BulkFilter, BulkRefusal, BulkResult
+from jdobb_service.schemas.jobs import MAX_PAGE
 from jdobb_service.security import lacking
 from jdobb_service.strict_json import checked
+from jdobb_service.visibility import visible_types
 
 resource = Resource("jobs")
 
@@ -39,6 +40,8 @@ class _Action:
     refusal: str
     repeated: JobStatus | None = None
     """The status in which nothing is left to do."""
+    ends: bool = False
+    """It moves jobs to a final status."""
 
     def code(self, outcome: Outcome, job: Job | None) -> str | None:
         """Return the code of the problem, None when the job is as it was wanted."""
@@ -61,6 +64,7 @@ _ACTIONS = {
         JobQueue.try_cancel,
         "job-terminal",
         repeated=JobStatus.CANCELLED,
+        ends=True,
     ),
     "retry": _Action(
         "enqueue",
@@ -176,4 +180,7 @@ class _Tally:
     async def _change(self, job: Job) -> str | None:
         if self._dry_run:
             return self._action.expected(job)
-        return self._action.code(*await self._action.change(self._call.queue, job.id))
+        outcome, changed = await self._action.change(self._call.queue, job.id)
+        if self._action.ends and changed is not None:
+            self._call.state.metrics.settled(outcome, changed)
+        return self._action.code(outcome, changed)

@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.responses import Response
 
 from jdobb_service import sse
-from jdobb_service.operations import SCHEMAS, Call, Resource, Success, header, operation, query
-from jdobb_service.routes.jobs import visible_job
-from jdobb_service.sse import EventStream, last_event_id
+from jdobb_service.operations import Call, Resource, Success, operation
+from jdobb_service.parameters import LAST_EVENT_ID
+from jdobb_service.sse import STREAM, EventStream, last_event_id
+from jdobb_service.visibility import visible_job
 
 resource = Resource("events")
-
-STREAM: dict[str, Any] = {
-    "text/event-stream": {
-        "schema": {
-            "type": "object",
-            "description": "One server-sent event, as parsers hand it over.",
-            "required": ["data"],
-            "properties": {
-                "id": {
-                    "type": "string",
-                    "description": "The update's seq; opaque with several jobs; none with job types and with "
-                    "`server.shutdown`.",
-                },
-                "event": {
-                    "type": "string",
-                    "enum": ["message", "gap", "end", "server.shutdown"],
-                    "default": "message",
-                    "description": "`message` (unnamed): an update. `gap`: older updates are gone, this "
-                    "is the job now. `end`: nothing can follow. `server.shutdown`: connect again.",
-                },
-                "data": {
-                    "type": "string",
-                    "contentMediaType": "application/json",
-                    "contentSchema": {
-                        "anyOf": [
-                            {"$ref": SCHEMAS + "JobUpdate"},
-                            {"$ref": SCHEMAS + "StreamEnd"},
-                            {"$ref": SCHEMAS + "FeedGap"},
-                            {"$ref": SCHEMAS + "ServerShutdown"},
-                        ]
-                    },
-                },
-            },
-        }
-    }
-}
 
 
 @operation(
@@ -56,10 +19,7 @@ STREAM: dict[str, Any] = {
     "/jobs/{id}/events",
     scope="read",
     signed=True,
-    parameters=[
-        header("Last-Event-ID", {"type": "string"}, "Go on after this event; wins over the query."),
-        query("last_event_id", {"type": "string"}, "The same, for a first connect."),
-    ],
+    parameters=LAST_EVENT_ID,
     success=[
         Success(200, "A stream that ends with the job.", content=STREAM),
         Success(204, "Nothing can follow the event that was seen last: do not connect again."),

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from starlette.responses import Response
 
-from jdobb_service.many import Jobs, type_events
-from jdobb_service.operations import Call, Resource, Success, header, operation, query
+from jdobb_service.feeds import Jobs, type_events
+from jdobb_service.operations import Call, Resource, Success, operation, query
+from jdobb_service.parameters import LAST_EVENT_ID, checked_name, unknown
 from jdobb_service.problems import Problem, invalid, parameter
-from jdobb_service.routes.events import STREAM
-from jdobb_service.sse import EventStream
+from jdobb_service.sse import STREAM, EventStream
 
 resource = Resource("events")
 
 MOST = 100
-_NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _PARAMETERS = frozenset({"job", "job_type", "last_event_id", "sig"})
 
 
@@ -37,8 +35,7 @@ _PARAMETERS = frozenset({"job", "job_type", "last_event_id", "sig"})
             {"type": "array", "items": {"type": "string"}, "maxItems": MOST},
             "Instead of `job`: every job of these types, from now on.",
         ),
-        header("Last-Event-ID", {"type": "string"}, "Go on after this event; wins over the query."),
-        query("last_event_id", {"type": "string"}, "The same, for a first connect."),
+        *LAST_EVENT_ID,
     ],
     success=[
         Success(200, "One stream for all; with `job`, it closes when all have ended.", content=STREAM),
@@ -68,11 +65,9 @@ def _wanted(parameters: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]
     found: dict[str, dict[str, None]] = {"job": {}, "job_type": {}}
     for name, text in parameters:
         if name not in _PARAMETERS:
-            raise invalid(parameter(name), "unknown parameter")
+            raise unknown(name)
         if name in found:
-            if _NAME.fullmatch(text) is None:
-                raise invalid(parameter(name), "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
-            found[name][text] = None
+            found[name][checked_name(name, text)] = None
             if len(found[name]) > MOST:
                 raise invalid(parameter(name), f"at most {MOST} are watched on one stream")
     jobs, job_types = list(found["job"]), list(found["job_type"])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, NoReturn
+from collections.abc import Awaitable
 
 from starlette.responses import Response
 
@@ -11,14 +10,14 @@ from jdobb_async_queue import JobTypeInfo, RetryPolicy
 from jdobb_service import figures
 from jdobb_service.answers import json_response
 from jdobb_service.body import read_json
-from jdobb_service.operations import Body, Call, Resource, Success, operation
-from jdobb_service.problems import Problem, invalid, pointer
+from jdobb_service.operations import NAME, Body, Call, Resource, Success, operation
+from jdobb_service.problems import Problem, invalid, refused
 from jdobb_service.schemas import job_types as wire
 from jdobb_service.strict_json import check_values, checked
 
 resource = Resource("job types")
 
-_NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_FIELDS = frozenset({"retry", "timeout", "max_lost", "max_pending", "schema", "reason", "until"})
 
 
 @operation(
@@ -54,12 +53,7 @@ async def set_job_type(call: Call) -> Response:
     if body.retry is not None:
         named = body.retry.model_fields_set
         settings["retry"] = RetryPolicy(**{name: getattr(body.retry, name) for name in named})
-    try:
-        info = await call.queue.set_job_type(job_type, **settings, schema=schema)
-    except (ValueError, TypeError) as error:
-        _explain(error)
-    call.state.job_types.changed()
-    return await _answer(call, info)
+    return await _changed(call, call.queue.set_job_type(job_type, **settings, schema=schema))
 
 
 @operation(
@@ -78,12 +72,7 @@ async def pause_job_type(call: Call) -> Response:
     """
     job_type = _job_type(call)
     body = checked(wire.Pause, await read_json(call, optional=True))
-    try:
-        info = await call.queue.pause(job_type, until=body.until, reason=body.reason)
-    except (ValueError, TypeError) as error:
-        _explain(error)
-    call.state.job_types.changed()
-    return await _answer(call, info)
+    return await _changed(call, call.queue.pause(job_type, until=body.until, reason=body.reason))
 
 
 @operation(
@@ -99,26 +88,25 @@ async def resume_job_type(call: Call) -> Response:
     job_type = _job_type(call)
     if not any(known.job_type == job_type for known in await call.queue.job_types()):
         raise Problem("job-type-not-found")
-    return await _answer(call, await call.queue.resume(job_type))
+    return await _changed(call, call.queue.resume(job_type))
 
 
 def _job_type(call: Call) -> str:
     """Return the job type in the path. Raises ``Problem``: job-type-not-found, insufficient-scope."""
     job_type: str = call.scope["path_params"]["job_type"]
-    if _NAME.fullmatch(job_type) is None:
+    if NAME.fullmatch(job_type) is None:
         raise Problem("job-type-not-found")
     if not call.caller.covers(job_type):
         raise Problem("insufficient-scope", "The API key is not for this job type.")
     return job_type
 
 
-async def _answer(call: Call, info: JobTypeInfo) -> Response:
-    found: dict[str, Any] = await figures.job_type(call.queue, info)
+async def _changed(call: Call, change: Awaitable[JobTypeInfo]) -> Response:
+    """Make a change and show the job type. Raises the 422 of what the library refuses."""
+    try:
+        info = await change
+    except (ValueError, TypeError) as error:
+        raise refused(str(error), _FIELDS) or invalid("#", "not acceptable") from error
+    call.state.job_types.changed()
+    found = await figures.job_type(call.queue, info)
     return json_response(call.state.job_types.described(found))
-
-
-def _explain(error: Exception) -> NoReturn:
-    """Raise the 422 of what the library refused: it names the field, never the value."""
-    field, _, rest = str(error).partition(", got ")[0].partition(" ")
-    known = {"retry", "timeout", "max_lost", "max_pending", "schema", "reason", "until"}
-    raise (invalid(pointer(field), rest) if field in known else invalid("#", "not acceptable")) from error

@@ -7,7 +7,6 @@ from starlette.responses import Response
 from jdobb_async_queue import (
     Idempotency,
     InvalidCursor,
-    Job,
     JobStatus,
     Outcome,
     PayloadTooLarge,
@@ -17,18 +16,16 @@ from jdobb_service.answers import is_known, job_response, validators
 from jdobb_service.body import read_json
 from jdobb_service.idempotency import idempotency_of
 from jdobb_service.new_jobs import explained, new_job
-from jdobb_service.operations import Body, Call, Resource, Success, header, operation, query
+from jdobb_service.operations import Body, Call, Resource, Success, header, operation
+from jdobb_service.parameters import PREFER, WAIT
 from jdobb_service.problems import Problem, invalid
 from jdobb_service.schemas import jobs as wire
 from jdobb_service.strict_json import checked
+from jdobb_service.visibility import check_visible, visible_job
 from jdobb_service.waiting import applied, later, wanted_wait
 
 resource = Resource("jobs")
 
-PREFER = header(
-    "Prefer", {"type": "string"}, "`wait=N`: answer when the job is terminal, at the latest after N (≤ 30) s."
-)
-WAIT = query("wait", {"type": "number", "minimum": 0}, "The same as `Prefer: wait=N`.")
 _SHOWN = ("ETag", "Retry-After")
 
 
@@ -74,8 +71,7 @@ async def submit_job(call: Call) -> Response:
     idempotency = idempotency_of(call, "POST /jobs", value)
     await call.state.job_types.check(body.job_type, body.data)
     submission = await _submit(call, body, idempotency)
-    if submission.created:
-        call.state.metrics.enqueued(body.job_type)
+    call.state.metrics.stored(submission)
     job, headers = submission.job, {"location": call.path(f"/jobs/{submission.job.id}")}
     if submission.replayed:
         headers["idempotent-replayed"] = "true"
@@ -138,14 +134,12 @@ async def cancel_job(call: Call) -> Response:
     Its status is `cancelled` when this answers; a running handler is told within a second.
     """
     body = checked(wire.Cancellation, await read_json(call, optional=True))
-    if call.caller.limited:
-        await visible_job(call)
+    await check_visible(call)
     outcome, job = await call.queue.try_cancel(call.job_id(), body.reason)
     if job is None:
         raise Problem("job-not-found")
-    if outcome is Outcome.OK:
-        call.state.metrics.finished(job.job_type, "cancelled")
-    elif job.status is not JobStatus.CANCELLED:
+    call.state.metrics.settled(outcome, job)
+    if outcome is not Outcome.OK and job.status is not JobStatus.CANCELLED:
         raise Problem("job-terminal")
     return job_response(call, job)
 
@@ -160,8 +154,7 @@ async def cancel_job(call: Call) -> Response:
 )
 async def retry_job(call: Call) -> Response:
     """Make a failed or cancelled job ready now, as if it had never run."""
-    if call.caller.limited:
-        await visible_job(call)
+    await check_visible(call)
     outcome, job = await call.queue.try_retry(call.job_id())
     if job is None:
         raise Problem("job-not-found")
@@ -170,14 +163,6 @@ async def retry_job(call: Call) -> Response:
     if outcome is not Outcome.OK:
         raise Problem("invalid-transition")
     return job_response(call, job)
-
-
-async def visible_job(call: Call) -> Job:
-    """Return the job in the path. Raises ``Problem`` when there is none that the caller may see."""
-    job = await call.queue.get(call.job_id())
-    if job is None or not call.caller.sees(job):
-        raise Problem("job-not-found")
-    return job
 
 
 async def _submit(call: Call, body: wire.NewJob, idempotency: Idempotency | None) -> Submission:

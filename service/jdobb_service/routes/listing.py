@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,15 +12,15 @@ from starlette.responses import Response
 
 from jdobb_async_queue import JobPage, JobStatus
 from jdobb_service.answers import JsonResponse, page_json
-from jdobb_service.operations import Call, Resource, Success, operation, query
+from jdobb_service.operations import NAME, Call, Resource, Success, operation, query
+from jdobb_service.parameters import checked_name, unknown
 from jdobb_service.problems import Problem, invalid, parameter
 from jdobb_service.schemas import jobs as wire
+from jdobb_service.visibility import visible_types
 
 resource = Resource("jobs")
 
-MAX_PAGE = 200
 _DEFAULT_PAGE = 50
-_NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LARGE = ("data", "results", "errors")
 _STATUSES = [status.value for status in JobStatus]
 _INSTANT: dict[str, Any] = {"type": "string", "format": "date-time"}
@@ -54,7 +53,7 @@ class Wanted:
         ),
         query(
             "job_type",
-            {"type": "array", "items": {"type": "string", "pattern": f"^{_NAME.pattern}$"}},
+            {"type": "array", "items": {"type": "string", "pattern": f"^{NAME.pattern}$"}},
             "Only these.",
         ),
         query("created_after", _INSTANT, "Created after this instant."),
@@ -68,7 +67,7 @@ class Wanted:
         ),
         query(
             "limit",
-            {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": _DEFAULT_PAGE},
+            {"type": "integer", "minimum": 1, "maximum": wire.MAX_PAGE, "default": _DEFAULT_PAGE},
             "Jobs on a page, at most.",
         ),
         query(
@@ -110,14 +109,6 @@ async def _page(call: Call, wanted: Wanted) -> JobPage:
     )
 
 
-async def visible_types(call: Call, wanted: list[str] | None) -> list[str] | None:
-    """Return which of the job types (none named: of all) the caller may see; None stands for all."""
-    if not call.caller.limited:
-        return wanted or None
-    known = wanted or await call.queue.counts()
-    return [name for name in known if call.caller.covers(name)]
-
-
 def _next(call: Call, cursor: str) -> str:
     kept = [(name, text) for name, text in call.query.multi_items() if name != "cursor"]
     return call.path("/jobs") + "?" + urlencode([*kept, ("cursor", cursor)])
@@ -135,14 +126,12 @@ def _parse(parameters: Iterable[tuple[str, str]]) -> Wanted:
     return wanted
 
 
-def _take(wanted: Wanted, name: str, text: str) -> None:  # noqa: C901 - one case for each parameter
+def _take(wanted: Wanted, name: str, text: str) -> None:
     match name:
         case "status":
             wanted.status.append(_one_of(name, text, _STATUSES))
         case "job_type":
-            if _NAME.fullmatch(text) is None:
-                raise invalid(parameter(name), "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
-            wanted.job_type.append(text)
+            wanted.job_type.append(checked_name(name, text))
         case "created_after":
             wanted.created_after = _instant(name, text)
         case "created_before":
@@ -158,7 +147,7 @@ def _take(wanted: Wanted, name: str, text: str) -> None:  # noqa: C901 - one cas
         case _ if name.startswith("metadata.") and name != "metadata.":
             wanted.metadata[name.removeprefix("metadata.")] = text
         case _:
-            raise invalid(parameter(name), "unknown parameter")
+            raise unknown(name)
 
 
 def _one_of(name: str, text: str, known: Iterable[str]) -> str:
@@ -168,8 +157,8 @@ def _one_of(name: str, text: str, known: Iterable[str]) -> str:
 
 
 def _limit(text: str) -> int:
-    if not text.isdecimal() or not text.isascii() or not 1 <= int(text[:9]) <= MAX_PAGE:
-        raise invalid(parameter("limit"), f"must be a whole number from 1 to {MAX_PAGE}")
+    if not text.isdecimal() or not text.isascii() or not 1 <= int(text[:9]) <= wire.MAX_PAGE:
+        raise invalid(parameter("limit"), f"must be a whole number from 1 to {wire.MAX_PAGE}")
     return int(text)
 
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from jdobb_async_queue import Outcome
 from jdobb_service.operations import Call, Resource, Success, operation
 from jdobb_service.problems import Problem
-from jdobb_service.routes.jobs import visible_job
+from jdobb_service.visibility import check_visible
 
 resource = Resource("jobs")
 
@@ -22,8 +22,7 @@ resource = Resource("jobs")
 )
 async def delete_job(call: Call) -> Response:
     """Remove a terminal job with all that belongs to it; its id may be used again."""
-    if call.caller.limited:
-        await visible_job(call)
+    await check_visible(call)
     outcome, _ = await call.queue.try_delete(call.job_id())
     if outcome is Outcome.UNKNOWN:
         raise Problem("job-not-found")

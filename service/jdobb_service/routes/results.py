@@ -10,8 +10,9 @@ from starlette.responses import Response
 from jdobb_async_queue import Job, JobStatus
 from jdobb_service.answers import JsonResponse, validators
 from jdobb_service.operations import Call, Resource, Success, operation
+from jdobb_service.parameters import PREFER, WAIT
 from jdobb_service.problems import Problem
-from jdobb_service.routes.jobs import PREFER, WAIT, visible_job
+from jdobb_service.visibility import visible_job
 from jdobb_service.waiting import applied, later, wanted_wait
 
 resource = Resource("jobs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from starlette.responses import Response
@@ -10,6 +9,7 @@ from starlette.responses import Response
 from jdobb_service import figures
 from jdobb_service.answers import json_response
 from jdobb_service.operations import Call, Resource, Success, operation, query
+from jdobb_service.parameters import seconds, unknown
 from jdobb_service.problems import invalid, parameter
 from jdobb_service.schemas import stats as wire
 
@@ -17,7 +17,6 @@ resource = Resource("stats")
 
 DAY = 86_400.0
 _HOUR = 3600.0
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 @operation(resource, "GET", "/stats", scope="read", success=[Success(200, "The figures now.", wire.Stats)])
@@ -71,10 +70,10 @@ def _window(call: Call, known: Iterable[str]) -> float:
     given = call.query.multi_items()
     for name, _ in given:
         if name not in known:
-            raise invalid(parameter(name), "unknown parameter")
+            raise unknown(name)
     if len(given) > 1:
         raise invalid(parameter("window"), "may be given once")
-    text = given[0][1] if given else f"{_HOUR:g}"
-    if _SECONDS.fullmatch(text) is None or not 1 <= float(text) <= DAY:
+    window = seconds(given[0][1]) if given else _HOUR
+    if window is None or not 1 <= window <= DAY:
         raise invalid(parameter("window"), f"must be a number of seconds from 1 to {DAY:g}")
-    return float(text)
+    return window

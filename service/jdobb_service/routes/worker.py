@@ -11,11 +11,11 @@ from jdobb_service.answers import job_response, json_response
 from jdobb_service.body import read_json
 from jdobb_service.claiming import claimed_for
 from jdobb_service.operations import Body, Call, Resource, Success, operation
-from jdobb_service.problems import RETRY_AFTER, Problem, invalid, pointer
-from jdobb_service.routes.jobs import visible_job
+from jdobb_service.problems import RETRY_AFTER, Problem, invalid, pointer, refused
 from jdobb_service.schemas import jobs as jobs_wire
 from jdobb_service.schemas import worker as wire
 from jdobb_service.strict_json import check_values, checked
+from jdobb_service.visibility import check_visible
 
 resource = Resource("worker")
 
@@ -100,7 +100,7 @@ async def report_progress(call: Call) -> Response:
     A worker that reports more often than its lease lasts needs no heartbeat.
     """
     said = checked(wire.Progress, await read_json(call))
-    await _check_visible(call)
+    await check_visible(call)
     state = await call.queue.report(call.job_id(), said.progress, said.message, lease_token=said.lease_token)
     if state.status == "lost":
         raise Problem("lease-lost")
@@ -122,7 +122,7 @@ async def complete_job(call: Call) -> Response:
     With a token that is no longer current nothing changes; repeating the call with its own token is fine.
     """
     said = checked(wire.Completion, await read_json(call))
-    await _check_visible(call)
+    await check_visible(call)
     try:
         answer = await call.queue.try_complete(call.job_id(), said.results, lease_token=said.lease_token)
     except PayloadTooLarge:
@@ -147,7 +147,7 @@ async def fail_job(call: Call) -> Response:
     The job waits for its next attempt while its retry policy allows one, else it is failed.
     """
     said = checked(wire.Failure, await read_json(call))
-    await _check_visible(call)
+    await check_visible(call)
     answer = await call.queue.try_fail(
         call.job_id(),
         said.error.message,
@@ -175,7 +175,7 @@ async def release_job(call: Call) -> Response:
     It counts as no failure, and keeps its place unless there is a delay.
     """
     said = checked(wire.Release, await read_json(call))
-    await _check_visible(call)
+    await check_visible(call)
     answer = await call.queue.try_release(call.job_id(), lease_token=said.lease_token, delay=said.delay)
     return _settled(call, answer)
 
@@ -190,6 +190,7 @@ def _settled(call: Call, answer: tuple[Outcome, Job | None]) -> Response:
     outcome, job = answer
     if job is None:
         raise JobNotFound(call.job_id())
+    call.state.metrics.settled(outcome, job)
     if outcome not in _ACCEPTED:
         raise Problem("lease-lost")
     return job_response(call, job)
@@ -199,11 +200,6 @@ def _claimed(call: Call, job: Job) -> dict[str, Any]:
     shown = job.model_dump(exclude={"lease_expires_at"})
     ends = 0.0 if job.lease_expires_at is None else job.lease_expires_at.timestamp()
     return {**shown, "lease_expires_in": max(0.0, round(ends - call.queue.backend.now() / 1000, 3))}
-
-
-async def _check_visible(call: Call) -> None:
-    if call.caller.limited:
-        await visible_job(call)
 
 
 async def _covered(call: Call, beat: wire.Heartbeat) -> set[str]:
@@ -223,5 +219,4 @@ def _host(call: Call) -> str:
 def _explain_results(said: wire.Completion, error: Exception) -> NoReturn:
     """Raise the 422 of results that the library refused: it names the place, never the value."""
     check_values(said.results, "results")
-    message = str(error).partition(", got ")[0]
-    raise invalid(pointer("results"), message.removeprefix("results").strip() or "not acceptable") from error
+    raise refused(str(error), {"results"}) or invalid(pointer("results"), "not acceptable") from error

@@ -108,6 +108,10 @@ class Cancellation(BaseModel):
     reason: Annotated[str, Field(max_length=10_000)] | None = None
 
 
+MAX_PAGE = 200
+"""Jobs on a page of a list, at most."""
+
+
 class JobSummary(BaseModel):
     """A job without what may be large. Instants are UTC, durations are seconds."""
 

@@ -14,7 +14,7 @@ from jdobb_service.body import read_json
 from jdobb_service.keys import SCOPES
 from jdobb_service.operations import Body, Call, Resource, Success, operation
 from jdobb_service.problems import Problem, pointer
-from jdobb_service.schemas import passes as wire
+from jdobb_service.schemas import access as wire
 from jdobb_service.sessions import LIFETIME, cookie, is_own_origin
 from jdobb_service.signing import EVENTS, SESSION
 from jdobb_service.strict_json import checked

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 
 from jdobb_async_queue import JobNotFound, JobStatus, JobUpdate
-from jdobb_service import places, sse
+from jdobb_service import event_ids, sse
 from jdobb_service.operations import Call
 from jdobb_service.schemas.events import FeedGap
 
@@ -29,7 +29,7 @@ class Jobs:
         """Return the jobs with the places that the request names."""
         given = call.header(b"last-event-id")
         text = call.query.get("last_event_id", "") if given is None else given
-        seen = places.decode(job_ids, text) or dict.fromkeys(job_ids)
+        seen = event_ids.decode(job_ids, text) or dict.fromkeys(job_ids)
         visible = frozenset(job_ids)
         if call.caller.limited:
             jobs = await call.queue.get_many(job_ids)
@@ -79,11 +79,11 @@ class Jobs:
 
     def _update(self, update: JobUpdate) -> bytes:
         self._seen[update.job_id] = update.seq
-        return sse.update_event(update, places.encode(self._seen))
+        return sse.update_event(update, event_ids.encode(self._seen))
 
     def _end(self, job_id: str, status: JobStatus | None) -> bytes:
         seq = self._seen[job_id] = self._seen[job_id] or 0
-        return sse.end_event(job_id, seq, status, places.encode(self._seen))
+        return sse.end_event(job_id, seq, status, event_ids.encode(self._seen))
 
     async def _now(self, job_ids: Iterable[str]) -> AsyncIterator[tuple[str, JobUpdate | None]]:
         """Yield the present state of jobs, None for one that the caller cannot see."""

@@ -10,8 +10,9 @@ import pytest
 
 from jdobb_service.keys import new_key
 from jdobb_service.signing import EVENTS, SESSION, Signer
-from tests.support.serving import Running, code_of, eventually, pointers, serving
+from tests.support.serving import Running, code_of, pointers, serving
 from tests.support.streams import read_all
+from tests.support.waiting import eventually
 
 SECRET = "of thirty-two characters or more, shared"
 KEY, KEY_SECRET = new_key("shop", ("enqueue", "read", "cancel"))
