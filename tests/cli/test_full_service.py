@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from jdobb_service.cli.clients.http import HttpClient
-from tests.support.serving import eventually, serving
+from tests.support.serving import serving
+from tests.support.waiting import eventually
 
 
 async def test_a_wait_goes_on_by_asking_again():

@@ -11,7 +11,7 @@ from jdobb_async_queue.backends.bells import Bell
 from tests.conftest import MakeQueue
 from tests.support.backends import Kind
 from tests.support.clock import ManualClock
-from tests.support.jobs import eventually
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -7,16 +7,8 @@ import pytest
 
 from jdobb_async_queue import JobPriority, JobStatus, NewJob
 from jdobb_async_queue.clock import SystemClock
-from tests.support.jobs import (
-    claim_job,
-    claim_order,
-    eventually,
-    get_job,
-    log_of,
-    make_job,
-    next_due,
-    start_job,
-)
+from tests.support.jobs import claim_job, claim_order, get_job, log_of, make_job, next_due, start_job
+from tests.support.waiting import eventually
 
 HIGH, NORMAL, LOW = JobPriority.HIGH, JobPriority.NORMAL, JobPriority.LOW
 

@@ -23,8 +23,8 @@ from jdobb_async_queue.backends.urls import DEFAULT_URLS
 from tests.docs.blocks import ROOT, run_block
 from tests.docs.programs import interrupt, running
 from tests.docs.setup_guide import GUIDE, PATTERNS, PYTHON, QUEUES, pieces, prompt_section
-from tests.support.jobs import eventually
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import eventually
 
 REDIS = 'JobQueue(backend="redis", url="redis://localhost")'
 

@@ -13,7 +13,8 @@ import pytest
 
 from jdobb_async_queue import BackendUnavailable, Broadcaster, ForkedProcess, QueueClosed
 from jdobb_async_queue.backends.redis import RedisBackend
-from tests.support.jobs import TYPE, eventually, get_job, make_job
+from tests.support.jobs import TYPE, get_job, make_job
+from tests.support.waiting import eventually
 
 FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 

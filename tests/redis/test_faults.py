@@ -10,8 +10,9 @@ import redis
 
 from jdobb_async_queue import BackendError, BackendUnavailable, JobQueueError, NewJob, RetryPolicy, Worker
 from jdobb_async_queue.backends.redis import connection
-from tests.support.jobs import TYPE, claim_job, eventually, get_job, make_job, start_job
+from tests.support.jobs import TYPE, claim_job, get_job, make_job, start_job
 from tests.support.redis_server import RedisServer, free_port
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from jdobb_async_queue import Broadcaster, Worker
 from jdobb_async_queue.backends.redis import connection, hub, waker
-from tests.support.jobs import TYPE, claim_job, eventually, get_job, make_job, start_job
+from tests.support.jobs import TYPE, claim_job, get_job, make_job, start_job
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)

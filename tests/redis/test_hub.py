@@ -13,7 +13,8 @@ from jdobb_async_queue.backends.redis import connection, hub
 from jdobb_async_queue.queue import reader
 from jdobb_async_queue.records import UpdateRecord
 from jdobb_async_queue.transitions import Transition
-from tests.support.jobs import eventually, make_job, start_job
+from tests.support.jobs import make_job, start_job
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -7,16 +7,8 @@ import asyncio
 import pytest
 
 from jdobb_async_queue import Broadcaster, Idempotency, NewJob, Outcome, RetryPolicy
-from tests.support.jobs import (
-    TYPE,
-    claim_job,
-    eventually,
-    get_job,
-    log_of,
-    make_in_state,
-    make_job,
-    start_job,
-)
+from tests.support.jobs import TYPE, claim_job, get_job, log_of, make_in_state, make_job, start_job
+from tests.support.waiting import eventually
 
 KEY = Idempotency(scope="ada POST /jobs", key="key", fingerprint="f1", keep=86_400)
 PATIENT = RetryPolicy(max_attempts=5, base=60.0)

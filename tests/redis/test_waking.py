@@ -10,7 +10,8 @@ from jdobb_async_queue import JobQueue, Worker
 from jdobb_async_queue.backends.bells import ANY_TYPE, type_topic
 from jdobb_async_queue.backends.redis import RedisBackend
 from jdobb_async_queue.backends.redis.keys import prefix_of
-from tests.support.jobs import TYPE, claim_job, eventually, get_job, make_job
+from tests.support.jobs import TYPE, claim_job, get_job, make_job
+from tests.support.waiting import eventually
 
 
 async def test_a_worker_without_a_free_slot_leaves_the_waking_to_others(open_queue, shared):

@@ -9,8 +9,9 @@ import socket
 import pytest
 
 from jdobb_service import sse
-from tests.support.serving import Running, code_of, eventually, serving
+from tests.support.serving import Running, code_of, serving
 from tests.support.streams import Event, events, read_all
+from tests.support.waiting import eventually
 
 
 def _names(found: list[Event]) -> list[str]:

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.support.serving import Running, code_of, eventually, pointers, serving
+from tests.support.serving import Running, code_of, pointers, serving
+from tests.support.waiting import eventually
 
 
 async def test_an_unchanged_job_is_not_sent_again(service: Running):

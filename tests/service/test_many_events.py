@@ -7,10 +7,11 @@ import random
 
 import pytest
 
-from jdobb_service import places
+from jdobb_service import event_ids
 from jdobb_service.keys import new_key
-from tests.support.serving import Running, code_of, eventually, pointers, serving
+from tests.support.serving import Running, code_of, pointers, serving
 from tests.support.streams import Event, events, read_all
+from tests.support.waiting import eventually
 
 
 def url(*jobs: str) -> str:
@@ -123,7 +124,7 @@ async def test_an_unknown_job_has_ended_and_the_others_go_on(service: Running):
 
 async def test_trimmed_updates_give_a_gap_with_the_job_as_it_is(service: Running):
     job_id, other = await finished(service, updates=300), await finished(service)
-    start = places.encode({job_id: 1, other: 0}).decode()
+    start = event_ids.encode({job_id: 1, other: 0}).decode()
     found = await read_all(service.client, url(job_id, other), last_event_id=start)
     assert by_job(found, "gap").keys() == {job_id}
     assert by_job(found)[other] == await alone(service, other)
@@ -142,10 +143,10 @@ async def test_an_id_that_is_none_begins_a_new_stream(on_memory: Running, given:
 
 def test_an_id_holds_every_place():
     seen = {f"job-{n}": n * 1_000_000 + 1_790_000_000_000_000 for n in range(98)} | {"a": None, "b": 0}
-    text = places.encode(seen).decode()
+    text = event_ids.encode(seen).decode()
     assert len(text) < 700
-    assert places.decode(reversed(seen), text) == seen
-    assert places.decode([*seen, "another"], text) is None
+    assert event_ids.decode(reversed(seen), text) == seen
+    assert event_ids.decode([*seen, "another"], text) is None
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from jdobb_service.app import create_app
 from jdobb_service.settings import Settings
 from tests.support.outage import FailingBackend
 from tests.support.redis_server import RedisServer
-from tests.support.serving import code_of, eventually, serving
+from tests.support.serving import code_of, serving
 from tests.support.streams import events, read_all
+from tests.support.waiting import eventually
 
 
 async def test_an_outage_is_said_as_such_and_passes():

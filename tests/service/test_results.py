@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support.serving import Running, code_of, eventually, pointers
+from tests.support.serving import Running, code_of, pointers
+from tests.support.waiting import eventually
 
 
 async def test_the_results_come_alone(service: Running):

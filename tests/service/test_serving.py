@@ -29,9 +29,9 @@ from jdobb_service.server import Server
 from jdobb_service.settings import Settings
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
-from tests.support.serving import Running, code_of, eventually, serving
+from tests.support.serving import Running, code_of, serving
 from tests.support.streams import events, read_all
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 
 HANDLERS = """
 import asyncio, time

@@ -13,7 +13,8 @@ import pytest
 
 from jdobb_async_queue import JobStatus, RetryPolicy
 from jdobb_service.keys import new_key
-from tests.support.serving import Running, code_of, eventually, pointers, serving
+from tests.support.serving import Running, code_of, pointers, serving
+from tests.support.waiting import eventually
 
 W = "w1"
 SETTLING: list[tuple[str, dict[str, Any]]] = [

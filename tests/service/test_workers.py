@@ -9,7 +9,8 @@ import pytest
 
 from jdobb_async_queue import JobContext, JobRouter
 from jdobb_service.keys import new_key
-from tests.support.serving import Running, code_of, eventually, serving
+from tests.support.serving import Running, code_of, serving
+from tests.support.waiting import eventually
 
 FIELDS = {
     "id", "host", "pid", "slots", "job_types", "jobs", "stopping", "directive", "started_at",
@@ -40,9 +41,13 @@ async def some_worker(
     service: Running, *, is_so: Callable[[dict], bool] = lambda _: True, **headers: str
 ) -> dict:
     """Return the worker's entry, once it is there and as it should be."""
-    async with asyncio.timeout(20):
-        while not ((found := await workers(service, **headers)) and is_so(found[0])):  # noqa: ASYNC110 - what others write
-            await asyncio.sleep(0.02)
+    found: list[dict] = []
+
+    async def is_there() -> bool:
+        found[:] = await workers(service, **headers)
+        return bool(found) and is_so(found[0])
+
+    await eventually(is_there, 20)
     return found[0]
 
 

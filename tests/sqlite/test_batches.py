@@ -10,7 +10,7 @@ import pytest
 
 from jdobb_async_queue import BackendUnavailable, DuplicateJob, JobExists, NewJob
 from jdobb_async_queue.backends.sqlite.connection import Call, Writer
-from tests.support.jobs import eventually
+from tests.support.waiting import eventually
 
 
 async def test_calls_that_wait_together_share_a_transaction(open_queue, monkeypatch):

@@ -20,7 +20,8 @@ from jdobb_async_queue import Broadcaster, JobQueue
 from jdobb_async_queue.backends.bells import CANCELLED
 from jdobb_async_queue.backends.sqlite.wake import WakeFile, Watcher
 from jdobb_async_queue.errors import ForkedProcess
-from tests.support.jobs import eventually, get_job
+from tests.support.jobs import get_job
+from tests.support.waiting import eventually
 
 SPAWN = multiprocessing.get_context("spawn")
 CLAIMER = """

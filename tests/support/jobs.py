@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jdobb_async_queue import Job, JobQueue, JobUpdate
@@ -96,12 +94,3 @@ async def next_due(queue: JobQueue, job_types: list[str] | None) -> int | None:
     claimed = await queue.backend.claim_pending_jobs(ClaimRequest(types, 1, "token", 1000, None, FOR_EVER))
     assert claimed.records == []
     return claimed.next_due
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
-    """Wait until a condition holds; ``within`` seconds at most."""
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + within
-    while not await condition():
-        assert loop.time() < ends, "the condition did not come true"
-        await asyncio.sleep(0.005)

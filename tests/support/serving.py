@@ -79,13 +79,6 @@ async def serving(
         await running
 
 
-async def eventually(condition: Any) -> None:
-    """Wait until a condition holds; fail after ten seconds."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - any condition, not an event
-            await asyncio.sleep(0.005)
-
-
 def code_of(answer: httpx.Response) -> str:
     """Return the code of a problem, after checking that it is one through and through."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text

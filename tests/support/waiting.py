@@ -1,14 +1,30 @@
-"""Waiting for a condition outside an event loop."""
+"""Waiting for a condition, in an event loop and outside of one."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 
 def until(condition: Callable[[], object], within: float = 30.0) -> None:
-    """Return when the condition holds."""
+    """Return when the condition holds; outside an event loop."""
     ends = time.monotonic() + within
     while not condition():
         assert time.monotonic() < ends, "the condition did not come true"
         time.sleep(0.02)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool] | bool], within: float = 10.0) -> None:
+    """Wait until a condition, plain or awaited, holds; ``within`` seconds at most."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + within
+    while True:
+        holds = condition()
+        if not isinstance(holds, bool) and inspect.isawaitable(holds):
+            holds = await holds
+        if holds:
+            return
+        assert loop.time() < ends, "the condition did not come true"
+        await asyncio.sleep(0.005)

@@ -8,7 +8,8 @@ import pytest
 
 from jdobb_async_queue import JobStatus, Worker
 from jdobb_async_queue.instrumentation import facts
-from tests.support.jobs import eventually, get_job
+from tests.support.jobs import get_job
+from tests.support.waiting import eventually
 from tests.worker.conftest import told
 
 WITHIN = 10.0

@@ -17,7 +17,8 @@ from jdobb_async_queue import (
     Snooze,
     Worker,
 )
-from tests.support.jobs import eventually, get_job
+from tests.support.jobs import get_job
+from tests.support.waiting import eventually
 
 WITHIN = 10.0
 

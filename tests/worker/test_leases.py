@@ -8,7 +8,8 @@ from jdobb_async_queue import JobStatus, LeaseLost
 from jdobb_async_queue.clock import SystemClock
 from jdobb_async_queue.instrumentation import facts
 from jdobb_async_queue.lifecycle import rescue
-from tests.support.jobs import FOR_EVER, eventually, get_job
+from tests.support.jobs import FOR_EVER, get_job
+from tests.support.waiting import eventually
 from tests.worker.conftest import told
 
 WITHIN = 10.0

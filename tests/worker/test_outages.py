@@ -12,8 +12,9 @@ from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_async_queue.clock import SystemClock
 from jdobb_async_queue.instrumentation import facts
 from jdobb_async_queue.records import NewRecord
-from tests.support.jobs import eventually, log_of
+from tests.support.jobs import log_of
 from tests.support.outage import FailingBackend
+from tests.support.waiting import eventually
 from tests.worker.conftest import told
 
 WITHIN = 15.0

@@ -13,7 +13,7 @@ from jdobb_async_queue import JobQueue, Worker, facts
 from jdobb_async_queue.backends.bells import CANCELLED, type_topic
 from jdobb_async_queue.backends.memory import MemoryBackend
 from tests.support.outage import FailingBackend
-from tests.support.serving import eventually
+from tests.support.waiting import eventually
 
 
 class Trapped(FailingBackend):
