@@ -19,7 +19,7 @@ from jdobb_async_queue import JobContext, JobQueue, JobRouter, Worker
 PAYLOAD = {"path": "/data/in/file.pdf", "options": {"pages": [1, 2, 3], "dpi": 300}, "note": "x" * 20}
 
 router = JobRouter()
-starts: list[float] = []
+started: list[asyncio.Future[float]] = []
 
 
 @router.handler("noop")
@@ -36,7 +36,7 @@ async def wait(_ctx: JobContext) -> None:
 @router.handler("note")
 async def note(_ctx: JobContext) -> None:
     """Note when it started."""
-    starts.append(time.perf_counter())
+    started.pop().set_result(time.perf_counter())
 
 
 def new_worker(queue: JobQueue, slots: int) -> Worker:
@@ -74,10 +74,12 @@ async def idle_latency(queue: JobQueue, rounds: int) -> list[float]:
     running = asyncio.ensure_future(worker.run())
     found: list[float] = []
     for _ in range(rounds):
+        start = asyncio.get_running_loop().create_future()
+        started.append(start)
         begun = time.perf_counter()
         job_id = await queue.enqueue("note", PAYLOAD)
+        found.append((await start - begun) * 1000)
         await queue.wait(job_id, timeout=10)
-        found.append((starts[-1] - begun) * 1000)
     await worker.stop()
     await running
     return sorted(found)

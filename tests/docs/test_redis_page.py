@@ -12,7 +12,7 @@ import redis.asyncio
 
 from jdobb_async_queue import JobContext, JobQueue, NewJob, RetryPolicy, Worker
 from jdobb_async_queue.backends.redis.keys import CHANNELS, KEYS, prefix_of
-from jdobb_async_queue.backends.redis.scripts import _PARTS
+from jdobb_async_queue.backends.redis.scripts import _LAYERS
 from jdobb_async_queue.models import Idempotency
 from tests.docs.blocks import table
 from tests.support.redis_invariants import keys_of
@@ -43,7 +43,7 @@ def test_the_steps_move_jobs_between_keys_that_there_are():
 
 
 def test_the_scripts_are_those_of_the_code():
-    assert [row[0].strip("`") for row in table(PAGE, "Scripts")] == list(_PARTS)
+    assert [row[0].strip("`") for row in table(PAGE, "Scripts")] == list(_LAYERS)
 
 
 async def test_a_server_that_is_used_has_no_other_keys_and_those_have_their_types(tmp_path: Path):

@@ -23,14 +23,21 @@ if TYPE_CHECKING:
 Argument = bytes | str | int
 
 _SHARED = ("base", "again", "wake", "settings", "jobs", "figures")
-_PARTS = {
-    "store": (*_SHARED, "store", "run"),
+_LAYERS = {
+    "store": (_SHARED, ("store", "run")),
     "work": (
-        *_SHARED, "updates", "moves", "complete", "fail", "release", "cancel", "retry", "report", "sweep",
-        "ready", "claim", "heartbeat", "workers", "delete", "full", "run",
+        _SHARED,
+        ("updates", "moves"),
+        ("complete", "fail", "release", "cancel", "retry", "report", "sweep", "ready", "claim", "heartbeat",
+         "workers", "delete", "full", "run"),
     ),
-    "read": (*_SHARED, "ready", "workers", "read", "run"),
+    "read": (_SHARED, ("ready", "workers", "read", "run")),
 }  # fmt: skip
+"""The parts of each script, in layers: each is a function inside of the one before.
+
+For each variable of its own layer that a Lua function uses, all later ones of that layer are gone through
+when the function is made, and a call makes them all. In one layer that cost 63 to 106 µs a call, so 37.
+"""
 _NONE = ""
 
 
@@ -47,7 +54,8 @@ class Script:
 def script(name: str) -> Script:
     """Return ``store``, ``work`` or ``read``: the operations of one lane."""
     folder = resources.files("jdobb_async_queue.backends.redis") / "lua"
-    text = "\n".join((folder / f"{part}.lua").read_text() for part in _PARTS[name])
+    layers = ["\n".join((folder / f"{part}.lua").read_text() for part in layer) for layer in _LAYERS[name]]
+    text = "\nreturn (function()\n".join(layers) + "\nend)()" * (len(layers) - 1)
     return Script(name, text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324 - it is how Redis names scripts
 
 

@@ -27,6 +27,8 @@ BLOCK = 75.0
 GRACE = 2.0
 """Seconds more within which its answer must come."""
 _RETURN_WITHIN = 1.0
+_CLAIM_TURNS = 4
+"""Turns of the event loop in which a claimer that was woken sends its claim."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _TYPE = "type:"
 
@@ -141,6 +143,8 @@ class Waker:
         if key in self._watched:
             self._popped.add(key)
             self._bells.ring(self._topic(key))
+            for _ in range(_CLAIM_TURNS):  # a job waits for the claim, nobody for the next blocking call
+                await asyncio.sleep(0)
         else:
             await self._put_back(key)
 

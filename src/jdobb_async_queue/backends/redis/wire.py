@@ -59,10 +59,13 @@ def unpack(packed: bytes) -> list[bytes | None]:
 
 
 def to_record(shown: Sequence[Any], settings_of: Callable[[str], TypeRecord | None]) -> JobRecord:
-    """Return the job that a script shows: id, hash, end of the lease, payload, results, errors."""
-    id_, flat, ends, payload, results, errors = shown
-    pairs = iter(flat)
-    job: dict[bytes, bytes] = dict(zip(pairs, pairs, strict=True))
+    """Return the job that a script shows; see ``shown`` of ``lua/jobs.lua``."""
+    id_, stored, changed, removed, ends, payload, results, errors = shown
+    job = _fields(stored)
+    if changed:
+        job.update(_fields(changed))
+        for field in removed:
+            del job[field]
     get = job.get
     data, metadata, settings, request_id, traceparent = unpack(payload)
     job_type, created_at = job[b"t"].decode(), int(job[b"c"])
@@ -110,6 +113,10 @@ def to_record(shown: Sequence[Any], settings_of: Callable[[str], TypeRecord | No
     )
 
 
+def _fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode()
 
@@ -125,9 +132,7 @@ def to_updates(shown: Sequence[Any], lines: Sequence[bytes] | None, record: JobR
     """Return a job's updates, oldest first; without a log they are told from the job itself."""
     if lines is not None:
         return [_update(line) for line in lines]
-    pairs = iter(shown[1])
-    job: dict[bytes, bytes] = dict(zip(pairs, pairs, strict=True))
-    return list(_usual_updates(_int(job.get(b"l1")), record))
+    return list(_usual_updates(_int(_fields(shown[1]).get(b"l1")), record))
 
 
 def _usual_updates(first_start: int | None, record: JobRecord) -> Iterator[UpdateRecord]:
@@ -161,8 +166,7 @@ def _cut(rest: bytes, size: bytes) -> tuple[str | None, bytes]:
 
 def to_type(job_type: str, flat: Sequence[bytes]) -> TypeRecord:
     """Return a job type of its hash."""
-    pairs = iter(flat)
-    found: dict[bytes, bytes] = dict(zip(pairs, pairs, strict=True))
+    found = _fields(flat)
     return TypeRecord(
         job_type,
         found.get(b"o"),

@@ -80,8 +80,8 @@ local function fill(job, new)
 end
 
 local function insert(new)
-  local job = {id = new.id, q = sequence(), changed = {}, removed = {}}
-  set(job, 'q', job.q)
+  local job = blank(new.id)
+  set(job, 'q', sequence())
   set(job, 't', new.t)
   set(job, 's', 'p')
   set(job, 'c', NOW)
