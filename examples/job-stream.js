@@ -7,11 +7,13 @@
  *   await watch("/jobs/42/events", (update) => { bar.value = update.progress; });
  *
  * `show(data, name)` gets each event's data; its name is "message", "gap", "end" or "server.shutdown".
- * `headers` go along with each request (`Authorization`, say), `signal` ends it. The promise is kept at the end.
+ * `headers` go along with each request (`Authorization`, say), `signal` ends it, `connected` is told true or false.
+ * The promise is kept at the end; a stream of job types has none.
  */
-export async function watch(url, show, { headers = {}, signal } = {}) {
+export async function watch(url, show, { headers = {}, signal, connected } = {}) {
   const address = new URL(url, location.href);
   const open = new Set(address.searchParams.getAll("job"));
+  const endless = address.searchParams.has("job_type");
   let pause = 2000;
   let failures = 0;
   while (!signal?.aborted) {
@@ -25,13 +27,14 @@ export async function watch(url, show, { headers = {}, signal } = {}) {
       wait = 1000 * Number(answer.headers.get("retry-after"));
       if (answer.status === 200) {
         failures = 0;
+        connected?.(true);
         for await (const event of events(answer.body, leave)) {
           if (event.id) address.searchParams.set("last_event_id", event.id);
           if (event.retry) pause = Number(event.retry);
           if (!event.data) continue;
           const data = JSON.parse(event.data);
           show(data, event.event ?? "message");
-          if (event.event === "end" && (open.delete(data.job_id), open.size === 0)) return;
+          if (event.event === "end" && !endless && (open.delete(data.job_id), open.size === 0)) return;
         }
       } else await answer.body?.cancel();
     } catch (error) {
@@ -40,6 +43,7 @@ export async function watch(url, show, { headers = {}, signal } = {}) {
       signal?.removeEventListener("abort", leave);
       leave();
     }
+    connected?.(false);
     wait = Math.max(wait, Math.min(30000, pause * 1.5 ** failures++) * (0.5 + Math.random()));
     await new Promise((resolve) => {
       setTimeout(resolve, wait);

@@ -1,0 +1,113 @@
+// The public HTTP API of the service that this page came from; nothing here knows more than any client.
+
+import { useCallback, useEffect, useRef, useState } from "../vendor/preact.js";
+import { onUpdate } from "./live.js";
+
+export const BASE = new URL(".", location.href.replace(/[?#].*/, ""));
+const SLOWLY = 15000;
+const AT_MOST_EVERY = 1000;
+
+/** A refusal of the service, or no answer at all. */
+export class ApiError extends Error {
+  constructor(status, problem) {
+    super(problem.detail ?? problem.title ?? "The service did not answer.");
+    this.status = status;
+    this.code = problem.code ?? "unreachable";
+    this.errors = problem.errors ?? [];
+  }
+}
+
+const signedOut = new Set();
+/** Call back when the service asks who we are. */
+export function onSignedOut(listener) {
+  signedOut.add(listener);
+  return () => signedOut.delete(listener);
+}
+
+export async function request(method, path, body, { headers = {}, signal } = {}) {
+  const options = { method, headers: { ...headers }, signal, cache: "no-store", credentials: "same-origin" };
+  if (body !== undefined) {
+    options.body = typeof body === "string" ? body : JSON.stringify(body);
+    options.headers["Content-Type"] = "application/json";
+  }
+  let answer;
+  try {
+    answer = await fetch(new URL(path, BASE), options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, {});
+  }
+  if (answer.ok) return answer;
+  const problem = await answer.json().catch(() => ({ title: `${answer.status} ${answer.statusText}` }));
+  const error = new ApiError(answer.status, problem);
+  if (error.code === "unauthenticated" && path !== "session") for (const listener of signedOut) listener();
+  throw error;
+}
+
+export async function getJson(path, options) {
+  return (await request("GET", path, undefined, options)).json();
+}
+
+export async function post(path, body) {
+  return (await request("POST", path, body)).json();
+}
+
+/** Return the address of a list, with each value of an array as a parameter of its own. */
+export function address(path, query) {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of [value].flat()) if (one !== undefined && one !== null && one !== "") search.append(name, one);
+  }
+  const text = search.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/**
+ * Read what is at `path` and keep it fresh: after updates that `matters` (at most once a second), after a gap in
+ * the stream, and slowly without any. Returns {data, error, reload}.
+ */
+export function useResource(path, { matters = () => true, read = getJson } = {}) {
+  const [state, set] = useState({ path, data: undefined, error: undefined });
+  const now = useRef({});
+  now.current = { matters, read };
+  const reload = useCallback(async () => {
+    if (path === undefined) return;
+    try {
+      const data = await now.current.read(path);
+      set({ path, data, error: undefined });
+    } catch (error) {
+      set((before) => ({ path, data: before.path === path ? before.data : undefined, error }));
+    }
+  }, [path]);
+  useEffect(() => {
+    let timer;
+    let due = Infinity;
+    let last = 0;
+    let over = false;
+    const at = (instant) => {
+      if (over || instant >= due) return;
+      clearTimeout(timer);
+      due = instant;
+      timer = setTimeout(again, Math.max(0, instant - Date.now()));
+    };
+    const again = async () => {
+      due = Infinity;
+      if (!document.hidden) {
+        last = Date.now();
+        await reload();
+      }
+      at(Date.now() + SLOWLY);
+    };
+    const leave = onUpdate((update) => {
+      if (update === undefined || now.current.matters(update)) at(Math.max(Date.now(), last + AT_MOST_EVERY));
+    });
+    again();
+    return () => {
+      over = true;
+      clearTimeout(timer);
+      leave();
+    };
+  }, [reload]);
+  const fresh = state.path === path;
+  return { data: fresh ? state.data : undefined, error: fresh ? state.error : undefined, reload };
+}

@@ -1,0 +1,112 @@
+// Time series, drawn by uPlot.
+
+import { html, useEffect, useRef } from "../vendor/preact.js";
+import uPlot from "../vendor/uplot.js";
+import { useTheme } from "./settings.js";
+import { clock, duration } from "./time.js";
+
+const HEIGHT = 160;
+
+/**
+ * `times` are seconds of the epoch; each of `series` has {label, values, color: a custom property, fill}.
+ * `unit` is "count" or "seconds".
+ */
+export function Chart({ times, series, unit, label }) {
+  const place = useRef();
+  const chart = useRef();
+  const theme = useTheme();
+  const shape = series.map((one) => one.label).join();
+  useEffect(() => {
+    const style = getComputedStyle(document.documentElement);
+    const color = (name) => style.getPropertyValue(name).trim();
+    const show = unit === "seconds" ? duration : (value) => value.toLocaleString("en-US");
+    const axis = { stroke: color("--faint"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false } };
+    chart.current = new uPlot(
+      {
+        width: place.current.clientWidth,
+        height: HEIGHT,
+        padding: [10, 12, 0, 0],
+        legend: { show: false },
+        cursor: { y: false, points: { size: 6 } },
+        scales: { y: { range: (_, low, high) => [0, Math.max(unit === "seconds" ? 0.01 : 4, high * 1.1)] } },
+        axes: [
+          { ...axis, font: "11px system-ui", size: 28, values: (_, ticks) => ticks.map(minute) },
+          { ...axis, font: "11px system-ui", size: 58, values: (_, ticks) => ticks.map((tick) => show(tick)) },
+        ],
+        series: [
+          {},
+          ...series.map((one) => ({
+            label: one.label,
+            stroke: color(one.color),
+            fill: one.fill && `${color(one.color)}22`,
+            width: 1.75,
+            points: { show: false },
+            dash: one.dash,
+            value: (_, value) => (value === null ? "–" : show(value)),
+          })),
+        ],
+        hooks: { setCursor: [(plot) => readOut(plot, show)] },
+      },
+      [times, ...series.map((one) => one.values)],
+      place.current.firstElementChild,
+    );
+    const watcher = new ResizeObserver(() => {
+      chart.current?.setSize({ width: place.current.clientWidth, height: HEIGHT });
+    });
+    watcher.observe(place.current);
+    return () => {
+      watcher.disconnect();
+      chart.current?.destroy();
+      chart.current = undefined;
+    };
+  }, [shape, unit, theme]);
+  useEffect(() => {
+    chart.current?.setData([times, ...series.map((one) => one.values)]);
+  });
+
+  function readOut(plot, show) {
+    const at = plot.cursor.idx;
+    const line = place.current?.querySelector(".readout");
+    if (!line) return;
+    line.textContent =
+      at === null || at === undefined
+        ? ""
+        : [minute(plot.data[0][at]), ...series.map((one, n) => `${one.label} ${plot.data[n + 1][at] === null ? "–" : show(plot.data[n + 1][at])}`)].join("  ·  ");
+  }
+
+  return html`<figure class="chart" ref=${place} aria-label=${label}>
+    <div></div>
+    <figcaption>
+      ${series.map((one) => html`<span class="key"><i class=${`swatch ${one.color.slice(2)}`}></i>${one.label}</span>`)}
+      <span class="readout"></span>
+    </figcaption>
+  </figure>`;
+}
+
+function minute(seconds) {
+  return clock(seconds * 1000, { hour: "2-digit", minute: "2-digit" });
+}
+
+/** Return the minutes of the last `window` seconds, and of each name in `figures` its value per minute. */
+export function perMinute(items, window, figures) {
+  const last = Math.floor(Date.now() / 60000) * 60;
+  const times = [];
+  for (let at = last - window + 60; at <= last; at += 60) times.push(at);
+  const byMinute = new Map();
+  for (const item of items) {
+    const at = Date.parse(item.minute) / 1000;
+    byMinute.set(at, [...(byMinute.get(at) ?? []), item]);
+  }
+  const columns = Object.fromEntries(
+    Object.entries(figures).map(([name, of]) => [name, times.map((at) => of(byMinute.get(at) ?? []))]),
+  );
+  return { times, ...columns };
+}
+
+export const sum = (name) => (items) => items.reduce((total, item) => total + item[name], 0);
+
+/** A quantile over several job types: that of the slowest, for theirs cannot be merged. */
+export const slowest = (name) => (items) => {
+  const values = items.map((item) => item[name]).filter((value) => value !== null);
+  return values.length ? Math.max(...values) : null;
+};

@@ -1,0 +1,177 @@
+// One job: what it does now, what happened to it, what it was given and gave.
+
+import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { address, BASE, post, request, useResource } from "./api.js";
+import { members } from "./json.js";
+import { watch } from "./job-stream.js";
+import { useKeys } from "./keys.js";
+import { onUpdate } from "./live.js";
+import { Ask, Copy, Failure, Json, Progress, Status, TERMINAL, Time } from "./parts.js";
+import { go, link } from "./router.js";
+import { useScopes } from "./session.js";
+import { clock, duration, useNow } from "./time.js";
+
+const LOG_SHOWN = 200;
+
+/** Return a job with the texts of what it carries, as they were sent. */
+async function readExactly(path) {
+  const text = await (await request("GET", path)).text();
+  return { ...JSON.parse(text), raw: members(text) };
+}
+
+export function Job({ id }) {
+  const path = `jobs/${encodeURIComponent(id)}`;
+  const { data, error, reload } = useResource(path, { matters: (update) => update.job_id === id, read: readExactly });
+  const updates = useUpdates(id, path);
+  if (!data) return html`<h1 class="mono">${id}</h1>${error ? html`<${Failure} error=${error} />` : html`<div class="loading"></div>`}`;
+  const latest = updates.at(-1);
+  const job = latest && latest.timestamp >= data.updated_at && !TERMINAL.has(data.status)
+    ? { ...data, status: latest.status, progress: latest.progress, message: latest.message }
+    : data;
+  return html`
+    <${Head} job=${job} reload=${reload} />
+    <${Failure} error=${error} />
+    <div class="columns">
+      <section class="card"><${Facts} job=${job} /></section>
+      <section class="card wide"><${Timeline} job=${job} updates=${updates} /></section>
+    </div>
+    ${job.errors?.length > 0 && html`<section class="card"><${Errors} errors=${job.errors} /></section>`}
+    <div class="columns even">
+      <section class="card"><h2>Data</h2><${Json} text=${job.raw.data} label="data" /></section>
+      ${job.raw.results !== "null" && html`<section class="card"><h2>Results</h2><${Json} text=${job.raw.results} label="results" /></section>`}
+      ${job.raw.metadata !== "{}" && html`<section class="card"><h2>Metadata</h2><${Json} text=${job.raw.metadata} label="metadata" /></section>`}
+    </div>`;
+}
+
+/** The update log: what is kept of the past, read once, and what comes. */
+function useUpdates(id, path) {
+  const [updates, set] = useState([]);
+  useEffect(() => {
+    const seen = new Map();
+    const cut = new AbortController();
+    const add = (update) => {
+      seen.set(update.seq, update);
+      set([...seen.values()].sort((a, b) => a.seq - b.seq));
+    };
+    watch(new URL(address(`${path}/events`, { last_event_id: "0" }), BASE).href, (update, name) => {
+      if (name === "message" || name === "gap") add(update);
+      if (!TERMINAL.has(update.status)) quietly();
+    }, { signal: cut.signal });
+    let timer = setTimeout(() => cut.abort(), 3000);
+    const quietly = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => cut.abort(), 500);
+    };
+    const leave = onUpdate((update) => update?.job_id === id && add(update));
+    return () => {
+      clearTimeout(timer);
+      cut.abort();
+      leave();
+    };
+  }, [id]);
+  return updates;
+}
+
+function Head({ job, reload }) {
+  const [asked, ask] = useState(false);
+  const [error, fail] = useState();
+  const may = useScopes();
+  const path = `jobs/${encodeURIComponent(job.id)}`;
+  const live = !TERMINAL.has(job.status);
+  const retryable = job.status === "failed" || job.status === "cancelled";
+  const act = async (work) => {
+    try {
+      fail(undefined);
+      await work();
+      await reload();
+    } catch (failure) {
+      fail(failure);
+    }
+  };
+  const cancel = () => act(() => post(`${path}/cancel`));
+  const retry = () => act(() => post(`${path}/retry`));
+  useKeys({ c: () => live && may("cancel") && cancel(), r: () => retryable && may("enqueue") && retry() });
+  const remove = (yes) => {
+    ask(false);
+    if (yes) act(async () => {
+      await request("DELETE", path);
+      go(link("jobs"));
+    });
+  };
+  return html`
+    <nav class="crumbs" aria-label="Path"><a href="#/jobs">Jobs</a> / <a href=${link("jobs", { job_type: job.job_type })}>${job.job_type}</a></nav>
+    <header class="row head">
+      <h1 class="mono">${job.id}</h1><${Copy} text=${job.id} label="Copy the id" />
+      <${Status} of=${job.status} />
+      <span class="actions">
+        ${live && html`<button disabled=${!may("cancel")} onClick=${cancel}>Cancel</button>`}
+        ${retryable && html`<button disabled=${!may("enqueue")} onClick=${retry}>Retry</button>`}
+        <a class="button" href=${link("enqueue", { from: job.id })}>Run again …</a>
+        ${!live && html`<button class="danger" disabled=${!may("admin")} onClick=${() => ask(true)}>Delete</button>`}
+      </span>
+    </header>
+    <${Failure} error=${error} />
+    <div class=${`bar ${job.status}`}><${Progress} job=${job} /><span class="message">${job.status === "failed" ? job.error : job.message}</span></div>
+    ${asked && html`<${Ask} title="Delete this job?" action="Delete it" danger answer=${remove}><p>Its data, results and updates go too. It cannot be brought back.</p><//>`}`;
+}
+
+function Facts({ job }) {
+  const now = useNow();
+  const between = (from, to) => (from ? duration(Math.max(0, ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000)) : "–");
+  const rows = [
+    ["Job type", html`<a href=${link("jobs", { job_type: job.job_type })}>${job.job_type}</a>`],
+    ["Priority", job.priority],
+    ["Created", html`<${Time} at=${job.created_at} now=${now} />`],
+    job.status === "pending" && ["Runs", html`<${Time} at=${job.run_at} now=${now} />`],
+    ["Started", html`<${Time} at=${job.started_at} now=${now} />`],
+    ["Ended", html`<${Time} at=${job.completed_at} now=${now} />`],
+    ["Waited", job.started_at ? between(job.run_at, job.started_at) : between(job.created_at, job.completed_at)],
+    ["Ran for", between(job.started_at, job.completed_at)],
+    ["Attempt", `${job.attempt} of ${job.max_attempts}`],
+    job.losses > 0 && ["Lost workers", `${job.losses} of ${job.max_lost}`],
+    job.timeout && ["Timeout", duration(job.timeout)],
+    job.ttl && ["To start within", duration(job.ttl)],
+    job.unique_key && ["Unique key", job.unique_key],
+    job.worker_id && ["Worker", html`<span class="mono">${job.worker_id}</span>`],
+    job.request_id && ["Request", html`<span class="mono">${job.request_id}</span>`],
+  ].filter(Boolean);
+  const body = `{"job_type":${JSON.stringify(job.job_type)},"data":${job.raw.data},"metadata":${job.raw.metadata},"priority":"${job.priority}"}`;
+  return html`<header class="row"><h2>Facts</h2><span class="actions"><${Copy} text=${curl(body)} label="Copy as a curl call">Copy as curl<//></span></header>
+    <dl class="facts">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+/** The call that puts such a job in. */
+export function curl(body) {
+  return `curl -X POST '${new URL("jobs", BASE)}' -H 'Content-Type: application/json' -d '${body.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function Timeline({ job, updates }) {
+  const entries = useMemo(() => {
+    const past = [{ seq: 0, kind: "status", status: "pending", timestamp: job.created_at, message: "enqueued" }];
+    return [...past, ...updates].slice(-LOG_SHOWN);
+  }, [job.created_at, updates]);
+  return html`<h2>Updates</h2>
+    <ol class="timeline">${entries.toReversed().map((one) => html`
+      <li class=${one.kind === "status" ? one.status : one.kind}>
+        <time datetime=${one.timestamp} title=${one.timestamp}>${clock(one.timestamp)}</time>
+        <span class="what">${what(one)}</span>
+        ${one.message && html`<span class="message">${one.message}</span>`}
+        ${one.error && html`<span class="message bad">${one.error}</span>`}
+      </li>`)}</ol>`;
+}
+
+function what(update) {
+  if (update.gap) return "some updates are no longer kept";
+  if (update.kind === "progress") return `${Math.round(update.progress * 100)} %`;
+  if (update.kind === "log" || update.kind === "custom") return update.kind;
+  const attempt = update.status === "processing" && update.attempt > 1 ? `, attempt ${update.attempt}` : "";
+  return `${update.status}${attempt}`;
+}
+
+function Errors({ errors }) {
+  return html`<h2>Errors</h2>${errors.toReversed().map((one) => html`
+    <details class="error" open=${one === errors.at(-1)}>
+      <summary><strong>${one.type}</strong> ${one.message}<span class="faint"> attempt ${one.attempt}, <${Time} at=${one.at ?? one.timestamp} /></span></summary>
+      ${one.traceback && html`<div class="json"><${Copy} text=${one.traceback} label="Copy the traceback" /><pre tabindex="0">${one.traceback}</pre></div>`}
+    </details>`)}`;
+}

@@ -1,0 +1,297 @@
+// The list of jobs: filters in the address, live rows, actions on many.
+
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { address, getJson, post, request, useResource } from "./api.js";
+import { items, members } from "./json.js";
+import { useKeys } from "./keys.js";
+import { onUpdate } from "./live.js";
+import { Ask, Empty, Failure, Progress, STATUSES, Status, TERMINAL, Time, number, shortId } from "./parts.js";
+import { go, link } from "./router.js";
+import { useScopes } from "./session.js";
+import { duration, useNow } from "./time.js";
+
+const PAGE = 50;
+const ACTIONS = {
+  cancel: { label: "Cancel", scope: "cancel", of: ["pending", "processing"], danger: true, done: "cancelled" },
+  retry: { label: "Retry", scope: "enqueue", of: ["failed", "cancelled"], done: "put back" },
+  delete: { label: "Delete", scope: "admin", of: ["complete", "failed", "cancelled"], danger: true, done: "deleted" },
+};
+
+/** The filter that the address names, as the API takes it. */
+function filterOf(query) {
+  const filter = { status: query.getAll("status"), job_type: query.getAll("job_type") };
+  for (const [name, value] of query) if (name.startsWith("metadata.") || name.startsWith("created_")) filter[name] = value;
+  return filter;
+}
+
+export function Jobs({ query }) {
+  const filter = filterOf(query);
+  const key = JSON.stringify(filter);
+  return html`
+    <header class="row"><h1>Jobs</h1><${Search} /><${Export} filter=${filter} /></header>
+    <${Tabs} filter=${filter} query=${query} />
+    <${Filters} filter=${filter} query=${query} />
+    <${List} key=${key} filter=${filter} />`;
+}
+
+function changed(query, name, value) {
+  const next = new URLSearchParams(query);
+  next.delete(name);
+  if (value) next.append(name, value);
+  const text = next.toString();
+  return text ? `#/jobs?${text}` : "#/jobs";
+}
+
+function Tabs({ filter, query }) {
+  const { data } = useResource("stats");
+  const counts = data && (filter.job_type.length ? countsOf(data, filter.job_type) : data.counts);
+  const total = counts && STATUSES.reduce((all, status) => all + counts[status], 0);
+  const [chosen] = filter.status;
+  const tab = (status, label, count) => html`
+    <a class=${`tab ${status ?? "all"}`} href=${changed(query, "status", status)} aria-current=${chosen === status ? "page" : undefined}>
+      ${label} <span class="count">${count === undefined ? "" : number(count)}</span></a>`;
+  return html`<nav class="tabs" aria-label="Status">
+    ${tab(undefined, "all", total)}${STATUSES.map((status) => tab(status, status, counts?.[status]))}
+  </nav>`;
+}
+
+function countsOf(stats, jobTypes) {
+  const counts = Object.fromEntries(STATUSES.map((status) => [status, 0]));
+  for (const name of jobTypes) {
+    for (const status of STATUSES) counts[status] += stats.job_types[name]?.counts[status] ?? 0;
+  }
+  return counts;
+}
+
+function Search() {
+  const find = (event) => {
+    event.preventDefault();
+    const id = new FormData(event.target).get("id").trim();
+    if (id) go(link("jobs", { id }));
+  };
+  return html`<form class="search" role="search" onSubmit=${find}>
+    <input id="search" name="id" placeholder="Find by id" aria-label="Find a job by its id" autocomplete="off" spellcheck="false" />
+  </form>`;
+}
+
+function Filters({ filter, query }) {
+  const { data: types } = useResource("job-types", { matters: () => false });
+  const add = (event) => {
+    event.preventDefault();
+    const field = event.target.elements.metadata;
+    const [name, ...value] = field.value.split("=");
+    if (name && value.length) go(changed(query, `metadata.${name.trim()}`, value.join("=").trim()));
+    field.value = "";
+  };
+  const chips = Object.entries(filter).flatMap(([name, values]) =>
+    name === "status" ? [] : [values].flat().map((value) => [name, value]),
+  );
+  return html`<div class="row filters">
+    <select aria-label="Job type" value=${filter.job_type[0] ?? ""} onChange=${(event) => go(changed(query, "job_type", event.target.value))}>
+      <option value="">Any job type</option>
+      ${types?.items.map((one) => html`<option value=${one.job_type}>${one.job_type}</option>`)}
+    </select>
+    <form onSubmit=${add}><input name="metadata" placeholder="metadata: key=value" aria-label="Filter by metadata, key=value" autocomplete="off" /></form>
+    ${chips.map(([name, value]) => html`<a class="chip" href=${changed(query, name)} title="Remove this filter">
+      ${name.replace("metadata.", "")} = <strong>${value}</strong><span aria-hidden="true"> ✕</span></a>`)}
+  </div>`;
+}
+
+/** Pages that were read stay where they are; what is new waits until it is asked for. */
+function usePages(filter) {
+  const [pages, set] = useState({ jobs: undefined, next: undefined, error: undefined });
+  const [fresh, setFresh] = useState(0);
+  const [gone, setGone] = useState(false);
+  const known = useRef(new Map());
+  const read = async (cursor) => {
+    try {
+      const page = await getJson(address("jobs", { ...filter, limit: PAGE, cursor }));
+      const jobs = cursor ? [...pages.jobs, ...page.items] : page.items;
+      known.current = new Map(jobs.map((job) => [job.id, job]));
+      set({ jobs, next: page.next_cursor, error: undefined });
+      if (!cursor) {
+        setFresh(0);
+        setGone(false);
+      }
+    } catch (error) {
+      set((before) => ({ ...before, jobs: before.jobs ?? [], error }));
+    }
+  };
+  useEffect(() => {
+    read();
+  }, []);
+  useEffect(() => {
+    const strangers = new Set();
+    return onUpdate((update) => {
+      if (update === undefined) return setGone(true);
+      const job = known.current.get(update.job_id);
+      if (!job) {
+        if (update.kind === "status" && !strangers.has(update.job_id)) {
+          strangers.add(update.job_id);
+          setFresh(strangers.size);
+        }
+        return;
+      }
+      const { status, progress, message, error, attempt, timestamp } = update;
+      const now = { ...job, status, progress, message, error, attempt, updated_at: timestamp };
+      if (TERMINAL.has(status)) now.completed_at = timestamp;
+      else if (status === "processing" && job.status !== "processing") now.started_at = timestamp;
+      known.current.set(job.id, now);
+      set((before) => ({ ...before, jobs: before.jobs.map((one) => (one.id === job.id ? now : one)) }));
+    });
+  }, []);
+  return { ...pages, fresh, gone, reload: () => read(), more: () => read(pages.next) };
+}
+
+function List({ filter }) {
+  const { jobs, next, error, fresh, gone, reload, more } = usePages(filter);
+  const [picked, pick] = useState(new Set());
+  const [all, setAll] = useState(false);
+  const [at, setAt] = useState(-1);
+  const rows = useRef();
+  const now = useNow();
+  const toggle = (id) => {
+    setAll(false);
+    pick((before) => {
+      const after = new Set(before);
+      if (!after.delete(id)) after.add(id);
+      return after;
+    });
+  };
+  const move = (by) => {
+    const to = Math.max(0, Math.min((jobs?.length ?? 0) - 1, at + by));
+    setAt(to);
+    rows.current?.children[to]?.querySelector("a").focus();
+  };
+  const here = () => jobs?.[at];
+  const act = async (action) => {
+    if (!here()) return;
+    await post(`jobs/${encodeURIComponent(here().id)}/${action}`).catch(() => undefined);
+  };
+  useKeys({
+    j: () => move(1),
+    k: () => move(-1),
+    x: () => here() && toggle(here().id),
+    r: () => act("retry"),
+    c: () => act("cancel"),
+  });
+  if (!jobs) return html`<div class="loading"></div>`;
+  const every = jobs.length > 0 && jobs.every((job) => picked.has(job.id));
+  const choose = () => {
+    setAll(false);
+    pick(new Set(every ? [] : jobs.map((job) => job.id)));
+  };
+  const target = all ? { filter } : { ids: [...picked] };
+  return html`
+    <${Failure} error=${error} />
+    ${(fresh > 0 || gone) && html`<button class="pill" onClick=${reload}>${fresh > 0 ? `${number(fresh)} new or changed` : "There may be more"} – show</button>`}
+    ${picked.size > 0 && html`<${Bulk} target=${target} count=${picked.size} all=${all} canAll=${every && next !== null}
+      onAll=${() => setAll(true)} onClear=${() => { pick(new Set()); setAll(false); }}
+      onDone=${() => { pick(new Set()); setAll(false); reload(); }} />`}
+    ${!jobs.length ? html`<${Empty}>No job fits.<//>` : html`
+    <section class="card scroll"><table class="jobs">
+      <thead><tr>
+        <th><input type="checkbox" aria-label="Select all that are shown" checked=${every} onChange=${choose} /></th>
+        <th>Status</th><th>Job</th><th>Job type</th><th>Progress</th><th>Message</th><th class="n">Attempt</th><th class="n">Took</th><th class="n">Created</th>
+      </tr></thead>
+      <tbody ref=${rows}>${jobs.map((job, n) => html`<${Row} key=${job.id} job=${job} now=${now} picked=${picked.has(job.id)} current=${n === at} toggle=${toggle} />`)}</tbody>
+    </table></section>
+    ${next !== null && html`<div class="row center"><button onClick=${more}>Show more</button></div>`}`}`;
+}
+
+function Row({ job, now, picked, current, toggle }) {
+  const ends = job.completed_at ? Date.parse(job.completed_at) : now;
+  const took = job.started_at && job.status !== "pending" ? (ends - Date.parse(job.started_at)) / 1000 : null;
+  return html`<tr class=${current ? "current" : ""}>
+    <td><input type="checkbox" aria-label=${`Select ${job.id}`} checked=${picked} onChange=${() => toggle(job.id)} /></td>
+    <td><${Status} of=${job.status} /></td>
+    <th scope="row"><a class="mono" href=${link("jobs", { id: job.id })} title=${job.id}>${shortId(job.id)}</a></th>
+    <td>${job.job_type}</td>
+    <td>${job.status === "processing" || (job.progress > 0 && job.progress < 1) ? html`<${Progress} job=${job} />` : ""}</td>
+    <td class="message">${job.status === "failed" ? job.error : job.message}</td>
+    <td class="n">${job.attempt > 0 && html`${job.attempt}${job.max_attempts > 1 && html`<span class="faint"> / ${job.max_attempts}</span>`}`}</td>
+    <td class="n">${took === null ? "" : duration(job.completed_at ? Math.max(0, took) : Math.floor(Math.max(0, took)))}</td>
+    <td class="n"><${Time} at=${job.created_at} now=${now} /></td>
+  </tr>`;
+}
+
+function Bulk({ target, count, all, canAll, onAll, onClear, onDone }) {
+  const [asked, ask] = useState();
+  const [outcome, tell] = useState();
+  const may = useScopes();
+  const begin = async (action) => {
+    try {
+      const { matched, more } = await post("jobs/bulk", { action, ...clean(target), dry_run: true });
+      ask({ action, matched, more });
+    } catch (error) {
+      tell({ error });
+    }
+  };
+  const answer = async (yes) => {
+    const { action } = asked;
+    ask(undefined);
+    if (!yes) return;
+    let done = 0;
+    let failed = 0;
+    try {
+      for (;;) {
+        const step = await post("jobs/bulk", { action, ...clean(target) });
+        done += step.done;
+        failed += step.failed.length;
+        if (!step.more || !step.done) break;
+      }
+      tell({ text: `${number(done)} ${ACTIONS[action].done}${failed ? `, ${number(failed)} could not be` : ""}.` });
+      onDone();
+    } catch (error) {
+      tell({ error });
+    }
+  };
+  return html`<div class="bulk" role="region" aria-label="Selected jobs">
+    <strong>${all ? "All that match" : `${number(count)} selected`}</strong>
+    ${canAll && !all && html`<button class="quiet" onClick=${onAll}>Select all that match</button>`}
+    ${Object.entries(ACTIONS).map(([action, { label, scope }]) => html`
+      <button disabled=${!may(scope)} onClick=${() => begin(action)}>${label}</button>`)}
+    <button class="quiet" onClick=${onClear}>Clear</button>
+    ${outcome?.text && html`<span role="status">${outcome.text}</span>`}
+    <${Failure} error=${outcome?.error} />
+    ${asked && html`<${Ask} title=${`${ACTIONS[asked.action].label} ${number(asked.matched)}${asked.more ? " or more" : ""} jobs?`}
+      action=${`${ACTIONS[asked.action].label} ${asked.matched === 1 ? "it" : "them"}`} danger=${ACTIONS[asked.action].danger} answer=${answer}>
+      <p>Of what is selected, these are ${ACTIONS[asked.action].of.join(" or ")}.</p><//>`}
+  </div>`;
+}
+
+function clean(target) {
+  if (target.ids) return target;
+  const filter = {};
+  for (const [name, value] of Object.entries(target.filter)) {
+    if (name.startsWith("metadata.")) (filter.metadata ??= {})[name.slice(9)] = value;
+    else if (value.length) filter[name] = value;
+  }
+  return { filter };
+}
+
+function Export({ filter }) {
+  const [state, set] = useState();
+  const save = async () => {
+    const lines = [];
+    let cursor;
+    try {
+      do {
+        const query = { ...filter, limit: 100, cursor, include: "data,results,errors" };
+        const page = members(await (await request("GET", address("jobs", query))).text());
+        lines.push(...items(page.items).map((job) => `${job}\n`));
+        cursor = JSON.parse(page.next_cursor);
+        set(`${number(lines.length)} …`);
+      } while (cursor);
+      const anchor = document.createElement("a");
+      anchor.href = URL.createObjectURL(new Blob(lines, { type: "application/x-ndjson" }));
+      anchor.download = "jobs.ndjson";
+      anchor.click();
+      URL.revokeObjectURL(anchor.href);
+      set(undefined);
+    } catch (error) {
+      set(error.message);
+    }
+  };
+  return html`<button onClick=${save}>${state ?? "Export NDJSON"}</button>`;
+}

@@ -1,0 +1,46 @@
+// Keys for those who do not like the mouse. None works while somebody types.
+
+import { html, useEffect } from "../vendor/preact.js";
+
+export const KEYS = [
+  ["g o", "Overview"], ["g j", "Jobs"], ["g t", "Job types"], ["g w", "Workers"], ["g e", "Enqueue"], ["g s", "Settings"],
+  ["/", "Find a job"], ["j  k", "Next, previous row"], ["Enter", "Open the row"], ["x", "Select the row"],
+  ["r", "Retry"], ["c", "Cancel"], ["p", "Pause or resume live updates"], ["?", "These keys"],
+];
+
+function isTyping(event) {
+  const { target } = event;
+  return event.metaKey || event.ctrlKey || event.altKey || target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) && target.type !== "checkbox";
+}
+
+/** Call the function that belongs to a key. */
+export function useKeys(does) {
+  useEffect(() => {
+    const pressed = (event) => {
+      if (event.defaultPrevented || isTyping(event) || event.jdobbTaken || !Object.hasOwn(does, event.key)) return;
+      event.preventDefault();
+      does[event.key](event);
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  });
+}
+
+/** Two keys in a row: `does` has what comes after `first`. */
+export function useSequence(first, does) {
+  useEffect(() => {
+    let since = 0;
+    const pressed = (event) => {
+      if (event.defaultPrevented || isTyping(event)) return;
+      if (since && Date.now() - since < 1500 && Object.hasOwn(does, event.key)) {
+        event.jdobbTaken = true;
+        since = 0;
+        does[event.key]();
+      } else since = event.key === first ? Date.now() : 0;
+    };
+    addEventListener("keydown", pressed, { capture: true });
+    return () => removeEventListener("keydown", pressed, { capture: true });
+  });
+}
+
+export const Keys = () => html`<dl class="keys">${KEYS.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>`;

@@ -1,0 +1,98 @@
+// The dashboard: its frame, and which screen stands in it.
+
+import { html, render, useEffect, useState } from "../vendor/preact.js";
+import { useResource } from "./api.js";
+import { Enqueue } from "./enqueue.js";
+import { Job } from "./job.js";
+import { Jobs } from "./jobs.js";
+import { Keys, useKeys, useSequence } from "./keys.js";
+import { learnTypes, start, useConnected } from "./live.js";
+import { Overview } from "./overview.js";
+import { Preferences } from "./preferences.js";
+import { go, link, useRoute } from "./router.js";
+import { Gate } from "./session.js";
+import { change, settings, useSettings } from "./settings.js";
+import { JobTypes } from "./types.js";
+import { Workers } from "./workers.js";
+
+const SCREENS = [
+  ["", "Overview", "o"],
+  ["jobs", "Jobs", "j"],
+  ["types", "Job types", "t"],
+  ["workers", "Workers", "w"],
+  ["enqueue", "Enqueue", "e"],
+  ["settings", "Settings", "s"],
+];
+
+function App() {
+  const route = useRoute();
+  const [help, setHelp] = useState(false);
+  const { data: types } = useResource("job-types");
+  useEffect(() => {
+    if (types) learnTypes(types.items.map((one) => one.job_type));
+  }, [types]);
+  useEffect(() => {
+    const found = SCREENS.find(([screen]) => screen === route.screen);
+    document.title = `${route.id || found?.[1] || "Not found"} · jdobb`;
+    scrollTo(0, 0);
+  }, [route.screen, route.id]);
+  useSequence("g", Object.fromEntries(SCREENS.map(([screen, , key]) => [key, () => go(link(screen))])));
+  useKeys({
+    "/": () => {
+      if (route.screen !== "jobs" || route.id) go(link("jobs"));
+      requestAnimationFrame(() => setTimeout(() => document.getElementById("search")?.focus(), 50));
+    },
+    p: () => change({ live: !settings.live }),
+    "?": () => setHelp(!help),
+    Escape: () => setHelp(false),
+  });
+  return html`<${Gate}>
+    <a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); document.getElementById("content").focus(); }}>To the content</a>
+    <aside><${Nav} screen=${route.screen} /></aside>
+    <main id="content" tabindex="-1"><${Banner} />${show(route)}</main>
+    ${help && html`<div class="help card" role="dialog" aria-label="Keys"><header class="row"><h2>Keys</h2><button class="quiet" onClick=${() => setHelp(false)}>Close</button></header><${Keys} /></div>`}
+  <//>`;
+}
+
+function show({ screen, id, query }) {
+  switch (screen) {
+    case "":
+      return html`<${Overview} />`;
+    case "jobs":
+      return id ? html`<${Job} key=${id} id=${id} />` : html`<${Jobs} query=${query} />`;
+    case "types":
+      return html`<${JobTypes} />`;
+    case "workers":
+      return html`<${Workers} />`;
+    case "enqueue":
+      return html`<${Enqueue} key=${query.toString()} query=${query} />`;
+    case "settings":
+      return html`<${Preferences} />`;
+    default:
+      return html`<h1>There is no such page</h1><p><a href="#/">To the overview</a></p>`;
+  }
+}
+
+function Nav({ screen }) {
+  return html`<a class="brand" href="#/">jdobb</a>
+    <nav aria-label="Screens">${SCREENS.map(([to, name]) => html`
+      <a href=${link(to)} aria-current=${to === screen ? "page" : undefined}>${name}</a>`)}</nav>
+    <footer><${Live} /><a href="docs">API</a></footer>`;
+}
+
+function Live() {
+  const { live } = useSettings();
+  const connected = useConnected();
+  const state = !live ? "paused" : connected ? "live" : "away";
+  return html`<button class=${`live ${state}`} aria-pressed=${live} onClick=${() => change({ live: !live })}
+    title=${live ? "Pause live updates" : "Go on with live updates"}><i></i>${live ? (connected ? "Live" : "Reconnecting") : "Paused"}</button>`;
+}
+
+function Banner() {
+  const connected = useConnected();
+  if (connected) return null;
+  return html`<div class="notice warn" role="status">The connection is lost. Reconnecting …</div>`;
+}
+
+start();
+render(html`<${App} />`, document.getElementById("app"));
