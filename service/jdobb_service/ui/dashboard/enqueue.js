@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
 import { request, useResource } from "./api.js";
 import { curl } from "./job.js";
 import { members } from "./json.js";
-import { Copy, Failure } from "./parts.js";
+import { Copy, Failure, Select } from "./parts.js";
 import { go, link } from "./router.js";
 import { useScopes } from "./session.js";
 
@@ -61,8 +61,7 @@ export function Enqueue({ query }) {
       <div class="row">
         <label>Job type <input list="types" value=${jobType} onInput=${(event) => setType(event.target.value)} required autocomplete="off" /></label>
         <datalist id="types">${types?.items.map((one) => html`<option value=${one.job_type} />`)}</datalist>
-        <label>Priority <select value=${priority} onChange=${(event) => setPriority(event.target.value)}>
-          ${["high", "normal", "low"].map((one) => html`<option>${one}</option>`)}</select></label>
+        <label>Priority <${Select} value=${priority} onChoose=${setPriority} options=${["high", "normal", "low"]} /></label>
         <label>Delay in seconds <input type="number" min="0" step="any" value=${delay} onInput=${(event) => setDelay(event.target.value)} placeholder="0" /></label>
       </div>
       <header class="row"><h2>Data</h2>
@@ -103,8 +102,9 @@ function Fields({ schema, value, change }) {
 
 function Field({ name, property, required, value, change }) {
   if (property.enum) {
-    return html`<select value=${value ?? property.default ?? ""} onChange=${(event) => change(name, event.target.value)}>
-      ${property.enum.map((one) => html`<option>${one}</option>`)}</select>`;
+    const options = required && property.default === undefined ? property.enum : ["", ...property.enum];
+    const chosen = value ?? property.default ?? "";
+    return html`<${Select} value=${chosen} onChoose=${(one) => change(name, one || undefined)} options=${options} />`;
   }
   if (property.type === "boolean") {
     return html`<input type="checkbox" checked=${value ?? property.default ?? false} onChange=${(event) => change(name, event.target.checked)} />`;

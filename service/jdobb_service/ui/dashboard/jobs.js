@@ -5,7 +5,7 @@ import { address, getJson, post, request, useResource } from "./api.js";
 import { items, members } from "./json.js";
 import { useKeys } from "./keys.js";
 import { onUpdate } from "./live.js";
-import { Ask, Empty, Failure, Progress, STATUSES, Status, TERMINAL, Time, number, shortId } from "./parts.js";
+import { Ask, Empty, Failure, Progress, STATUSES, Select, Status, TERMINAL, Time, number, shortId } from "./parts.js";
 import { go, link } from "./router.js";
 import { useScopes } from "./session.js";
 import { duration, useNow } from "./time.js";
@@ -87,10 +87,8 @@ function Filters({ filter, query }) {
     name === "status" ? [] : [values].flat().map((value) => [name, value]),
   );
   return html`<div class="row filters">
-    <select aria-label="Job type" value=${filter.job_type[0] ?? ""} onChange=${(event) => go(changed(query, "job_type", event.target.value))}>
-      <option value="">Any job type</option>
-      ${types?.items.map((one) => html`<option value=${one.job_type}>${one.job_type}</option>`)}
-    </select>
+    <${Select} aria-label="Job type" value=${filter.job_type[0] ?? ""} onChoose=${(value) => go(changed(query, "job_type", value))}
+      options=${[["", "Any job type"], ...(types?.items ?? []).map((one) => one.job_type)]} />
     <form onSubmit=${add}><input name="metadata" placeholder="metadata: key=value" aria-label="Filter by metadata, key=value" autocomplete="off" /></form>
     ${chips.map(([name, value]) => html`<a class="chip" href=${changed(query, name)} title="Remove this filter">
       ${name.replace("metadata.", "")} = <strong>${value}</strong><span aria-hidden="true"> ✕</span></a>`)}

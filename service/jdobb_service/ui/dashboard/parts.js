@@ -80,6 +80,13 @@ export function Empty({ children }) {
   return html`<div class="empty">${children}</div>`;
 }
 
+/** A choice of `options`: texts, or pairs of value and text. */
+export function Select({ options, value, onChoose, ...rest }) {
+  return html`<select ...${rest} onChange=${(event) => onChoose(event.target.value)}>
+    ${options.map((option) => [option].flat()).map(([one, text = one]) => html`<option value=${one} selected=${one === value}>${text}</option>`)}
+  </select>`;
+}
+
 /** A dialog that asks before something happens; `answer` is told true or false. */
 export function Ask({ title, children, action, danger, answer }) {
   const dialog = useRef();

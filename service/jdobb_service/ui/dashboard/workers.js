@@ -7,6 +7,8 @@ import { link } from "./router.js";
 import { useScopes } from "./session.js";
 import { useNow } from "./time.js";
 
+const RUNS_SHOWN = 2;
+
 export function Workers() {
   const { data, error, reload } = useResource("workers", { matters: (update) => update.kind === "status" });
   const [failure, fail] = useState();
@@ -30,10 +32,10 @@ export function Workers() {
         <td>${worker.host}<span class="faint"> pid ${worker.pid}</span></td>
         <td class="n">${worker.jobs.length} / ${worker.slots}</td>
         <td class="message">${worker.job_types.join(", ")}</td>
-        <td>${worker.jobs.slice(0, 5).map((id) => html`<a class="mono" href=${link("jobs", { id })} title=${id}>${shortId(id)}</a> `)}${worker.jobs.length > 5 ? `and ${worker.jobs.length - 5} more` : ""}</td>
+        <td>${worker.jobs.slice(0, RUNS_SHOWN).map((id) => html`<a class="mono" href=${link("jobs", { id })} title=${id}>${shortId(id)}</a> `)}${worker.jobs.length > RUNS_SHOWN ? `and ${worker.jobs.length - RUNS_SHOWN} more` : ""}</td>
         <td class="n"><${Time} at=${worker.last_heartbeat_at} now=${now} /></td>
-        <td class="actions"><button disabled=${!may("admin") || worker.directive !== "run"} onClick=${tell(worker, "quiet")} title="Finish what runs, take no more">Quiet</button>
-          <button class="danger" disabled=${!may("admin") || worker.directive === "stop"} onClick=${tell(worker, "stop")} title="End when what runs has ended">Stop</button></td>
+        <td><span class="actions"><button disabled=${!may("admin") || worker.directive !== "run"} onClick=${tell(worker, "quiet")} title="Finish what runs, take no more">Quiet</button>
+          <button class="danger" disabled=${!may("admin") || worker.directive === "stop"} onClick=${tell(worker, "stop")} title="End when what runs has ended">Stop</button></span></td>
       </tr>`)}</tbody>
     </table></section>`}`;
 }
