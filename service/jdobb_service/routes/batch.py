@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from starlette.responses import Response
 
 from jdobb_async_queue import NewJob, PayloadTooLarge, Submission
+from jdobb_service import examples
 from jdobb_service.answers import JsonResponse, job_json
 from jdobb_service.body import check_media_type, read_body
 from jdobb_service.new_jobs import explained, new_job
@@ -28,8 +29,15 @@ _ITEM = re.compile(r"jobs\[([0-9]+)\]\.(.+)", re.DOTALL)
     "POST",
     "/jobs/batch",
     scope="enqueue",
-    body=Body(NewJobs),
-    success=[Success(201, "All jobs are stored: new ones, and existing ones that they met.", Jobs)],
+    body=Body(NewJobs, {"two": {"jobs": [examples.NEW_JOB, {"job_type": "report", "delay": 60}]}}),
+    success=[
+        Success(
+            201,
+            "All jobs are stored: new ones, and existing ones that they met.",
+            Jobs,
+            example={"items": [examples.JOB]},
+        )
+    ],
     problems=[
         "invalid-idempotency-key",
         "job-exists",

@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from jdobb_async_queue import Job, JobStatus
+from jdobb_service import examples
 from jdobb_service.answers import JsonResponse, validators
 from jdobb_service.operations import Call, Resource, Success, operation
 from jdobb_service.parameters import PREFER, WAIT
@@ -29,7 +30,8 @@ resource = Resource("jobs")
             200,
             "What the handler returned; null when it returned nothing.",
             dict[str, Any] | None,
-            ("ETag", "Preference-Applied"),
+            ("ETag", "Preference-Applied", "Vary"),
+            example=examples.RESULTS,
         )
     ],
     problems=["job-not-found", "not-finished", "job-failed", "validation", "too-many-waits"],
