@@ -31,6 +31,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+import examples
 import jdobb_async_queue
 import jdobb_service
 from jdobb_service.keys import new_key
@@ -57,7 +58,9 @@ STATUSES = ("pending", "processing", "complete", "failed", "cancelled")
 KEY, SECRET = new_key("admin", ("admin",))
 LIMITED_KEY, LIMITED_SECRET = new_key("limited", ("enqueue", "read", "cancel", "work"), ("fuzz.*", "mail"))
 
-for package in (jdobb_async_queue, jdobb_service):  # generated values take constants of what is imported: all
+# Generated values take constants from the modules that are loaded: with all of them, a part of the tests
+# generates the same as the whole.
+for package in (examples, jdobb_async_queue, jdobb_service):
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         importlib.import_module(module.name)
 
@@ -86,10 +89,9 @@ CHOICES = st.builds(
 class Stage:
     """A running service, and jobs, leases and workers on it for one case after the other."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, session: requests.Session) -> None:
         self._client, self._numbers = client, count()
-        self.url = str(client.base_url)
-        self.session = requests.Session()
+        self.url, self.session = str(client.base_url), session
 
     def job(self, status: str) -> dict[str, Any]:
         """Return a new job in a status; one that was started has its lease token."""
@@ -129,8 +131,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     store = f"sqlite:///{folder / 'jobs.db'}"
     keys = f"{KEY},{LIMITED_KEY}"
     log = folder / "log"
-    with service("examples.handlers:router", "--backend-url", store, log=log, JDOBB_API_KEYS=keys) as client:
-        yield Stage(client)
+    serving = service("examples.handlers:router", "--backend-url", store, log=log, JDOBB_API_KEYS=keys)
+    with serving as client, requests.Session() as session:
+        yield Stage(client, session)
 
 
 @pytest.mark.parametrize("label", OPERATIONS)

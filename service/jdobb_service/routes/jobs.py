@@ -15,7 +15,7 @@ from jdobb_async_queue import (
 from jdobb_service import examples
 from jdobb_service.answers import is_known, job_response, validators
 from jdobb_service.body import read_json
-from jdobb_service.idempotency import idempotency_of
+from jdobb_service.idempotency import PATTERN, idempotency_of
 from jdobb_service.new_jobs import explained, new_job
 from jdobb_service.operations import Body, Call, Resource, Success, header, operation
 from jdobb_service.parameters import PREFER, WAIT
@@ -40,7 +40,7 @@ _WAITED = ("Preference-Applied", "Vary")
     parameters=[
         header(
             "Idempotency-Key",
-            {"type": "string", "pattern": "^[!-~]{1,257}$"},
+            {"type": "string", "pattern": PATTERN},
             "Repeating the request with the same key and body within 24 h gives the same job.",
         ),
         PREFER,
