@@ -18,12 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jdobb_async_queue import BackendError
 from jdobb_service.body_limits import BodyLimits
-from jdobb_service.hosts import AllowedHosts
+from jdobb_service.hosts import ANY_HOST_PATHS, AllowedHosts
 from jdobb_service.metrics import Metrics
 from jdobb_service.problems import Problem, problem_of
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
-_HEALTH = frozenset({"/livez", "/readyz"})
 _SECRETS = frozenset({"sig"})
 _MAX_LOGGED = 256
 _DIGITS = 15
@@ -59,7 +58,7 @@ class Edge:
     def _admitted(self, request: _Request) -> Scope:
         """Return the scope that the application gets; HEAD is GET to it, servers drop the body."""
         host = request.headers.get(b"host", b"")
-        if not (host and self._hosts.allow(host.decode("latin-1"))) and request.path not in _HEALTH:
+        if not (host and self._hosts.allow(host.decode("latin-1"))) and request.path not in ANY_HOST_PATHS:
             raise Problem("host-not-allowed")
         length = request.headers.get(b"content-length", b"0")
         limit = self._bodies.of(request.path)
@@ -145,7 +144,7 @@ class _Answer:
 def _log(request: _Request, answer: _Answer, seconds: float) -> None:
     scope = request.scope
     write: Callable[..., None] = log.info
-    if request.path in _HEALTH and answer.status is not None and answer.status < 400:  # noqa: PLR2004 - no error
+    if request.path in ANY_HOST_PATHS and answer.status is not None and answer.status < 400:  # noqa: PLR2004 - no error
         write = log.debug
     state = scope["state"]
     write(

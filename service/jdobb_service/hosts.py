@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+ANY_HOST_PATHS = frozenset({"/livez", "/readyz"})
+"""Asked by probes, which know an address and no name."""
 
 
 class AllowedHosts:

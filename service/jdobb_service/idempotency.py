@@ -13,6 +13,8 @@ from jdobb_service.problems import Problem
 
 _BARE = re.compile(r"[!-~]{1,255}")
 _QUOTED = re.compile(r'"((?:[!#-\[\]-~]|\\["\\]){1,255})"')
+PATTERN = rf"^(?:[!#-~][!-~]{{0,254}}|{_QUOTED.pattern})$"
+"""The same, for the document."""
 
 
 def idempotency_of(call: Call, route: str, body: Any) -> Idempotency | None:

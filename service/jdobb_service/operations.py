@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from fastapi import APIRouter
@@ -20,7 +20,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from jdobb_async_queue import JobQueue
-from jdobb_service.problems import CATALOGUE, MEDIA_TYPE, Problem
+from jdobb_service.hosts import ANY_HOST_PATHS
+from jdobb_service.problems import Problem
 from jdobb_service.security import ANYBODY, Caller
 from jdobb_service.sessions import session_of
 from jdobb_service.state import ServiceState
@@ -28,6 +29,15 @@ from jdobb_service.state import ServiceState
 NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """What a job's id, a job type and a worker's id look like."""
 SCHEMAS = "#/components/schemas/"
+_ANYWHERE = (
+    "malformed-request",
+    "request-timeout",
+    "payload-too-large",
+    "uri-too-long",
+    "headers-too-large",
+    "internal",
+)
+_OF_CALLERS = ("unauthenticated", "insufficient-scope", "insecure-address", "backend-unavailable", "draining")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,7 @@ class Resource:
     def __init__(self, tag: str) -> None:
         self.routes: list[Route] = []
         self.documented = APIRouter(tags=[tag])
+        self.answers: dict[tuple[str, str], Answers] = {}
 
 
 class Serve:
@@ -136,6 +147,15 @@ class Success:
     model: Any = None
     headers: tuple[str, ...] = ()
     content: dict[str, Any] | None = None
+    example: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What an operation may answer, for the document: successes, and codes of problems."""
+
+    success: tuple[Success, ...]
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +163,9 @@ class Body:
     """What a request body holds, for the document."""
 
     model: type[BaseModel]
+    examples: dict[str, Any]
+    """By their names."""
     required: bool = True
-    examples: dict[str, Any] = field(default_factory=dict)
 
 
 def operation(
@@ -158,24 +179,25 @@ def operation(
     parameters: Iterable[dict[str, Any]] = (),
     body: Body | None = None,
     signed: bool = False,
+    session: bool = True,
 ) -> Callable[[E], E]:
     """Register the decorated endpoint; ``scope`` None is open to everybody, of several any will do.
 
-    ``signed`` takes ``?sig=`` too.
+    ``signed`` takes ``?sig=`` too. ``session`` says, for the document, whether a session's cookie will do.
 
     The first ``success`` is the usual one; the docstring's first line is the summary.
     """
     first, *others = success
     scopes = (scope,) if isinstance(scope, str) else scope or ()
-    codes = [*problems, "internal", *(("unauthenticated", "insufficient-scope") if scopes else ())]
-    extra: dict[str, Any] = {
-        "parameters": [*_path_parameters(path), *parameters, *([_SIG] if signed else ())]
-    }
+    codes = [*problems, *_ANYWHERE]
+    extra: dict[str, Any] = {"parameters": [*_path_parameters(path), *parameters]}
+    if path not in ANY_HOST_PATHS:
+        codes.append("host-not-allowed")
     if scopes:
-        extra["security"] = [{"apiKey": [name]} for name in scopes]
-        codes += ["backend-unavailable", "draining"]
+        extra["security"] = _security(scopes, signed=signed, session=session)
+        codes += [*_OF_CALLERS, *(() if method == "GET" or not session else ("foreign-origin",))]
     if body is not None:
-        codes += ["malformed-json", "payload-too-large", "unsupported-media-type", "validation"]
+        codes += ["malformed-json", "unsupported-media-type", "validation"]
         extra["requestBody"] = _request_body(body)
 
     def register(endpoint: E) -> E:
@@ -184,6 +206,7 @@ def operation(
         route = Route(path, Serve(endpoint, scopes, signed=signed), methods=[method])
         route.methods = {method}  # HEAD is made GET at the edge, where that ends
         resource.routes.append(route)
+        resource.answers[path, method.lower()] = Answers((first, *others), tuple(dict.fromkeys(codes)))
         resource.documented.add_api_route(
             path,
             _documented,
@@ -195,16 +218,17 @@ def operation(
             response_model=first.model,
             response_class=Response if first.model is None else JSONResponse,
             response_description=first.description,
-            responses={
-                first.status: _response(first),
-                **{other.status: _response(other) for other in others},
-                **_problem_responses(codes),
-            },
+            responses={other.status: _of_model(other) for other in others},
             openapi_extra=extra,
         )
         return endpoint
 
     return register
+
+
+def _of_model(success: Success) -> dict[str, Any]:
+    described = {"description": success.description}
+    return described if success.model is None else {**described, "model": success.model}
 
 
 # Stands for an operation in the document. FastAPI would take a docstring for the operation's description.
@@ -221,48 +245,10 @@ def header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any
     return {"name": name, "in": "header", "schema": schema, "description": description}
 
 
-_SIG = query(
-    "sig", {"type": "string"}, "What `POST /events/token` signed for these jobs, in place of an API key."
-)
-HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "Location": ("Path of the job.", {"type": "string"}),
-    "ETag": ("Version of the job, for If-None-Match.", {"type": "string"}),
-    "Retry-After": ("Seconds after which asking again makes sense.", {"type": "integer"}),
-    "Link": ('The next page, as `rel="next"`.', {"type": "string"}),
-    "Preference-Applied": ("The wait that was granted.", {"type": "string"}),
-    "Set-Cookie": ("The session.", {"type": "string"}),
-    "Idempotent-Replayed": ("`true` when the key was known.", {"type": "string"}),
-}
-
-
-def _response(success: Success) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": success.description}
-    if success.model is not None:
-        described["model"] = success.model
-    if success.content is not None:
-        described["content"] = success.content
-    if success.headers:
-        described["headers"] = {name: _header(name) for name in success.headers}
-    return described
-
-
-def _header(name: str) -> dict[str, Any]:
-    description, schema = HEADERS[name]
-    return {"description": description, "schema": schema}
-
-
-def _problem_responses(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
-    by_status: dict[int, list[str]] = {}
-    for code in dict.fromkeys(codes):
-        by_status.setdefault(CATALOGUE[code].status, []).append(code)
-    return {
-        status: {
-            "description": "\n".join(f"- `{code}`: {CATALOGUE[code].when}" for code in found),
-            "content": {MEDIA_TYPE: {"schema": {"$ref": SCHEMAS + "Problem"}}},
-            **({"headers": {"Retry-After": _header("Retry-After")}} if status in {429, 503} else {}),
-        }
-        for status, found in sorted(by_status.items())
-    }
+def _security(scopes: Iterable[str], *, signed: bool, session: bool) -> list[dict[str, list[str]]]:
+    schemes = ("apiKey", "session") if session else ("apiKey",)
+    keys = [{scheme: [scope]} for scheme in schemes for scope in scopes]
+    return [*keys, {"sig": []}] if signed else keys
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
@@ -286,7 +272,8 @@ def _described(path: str, name: str) -> str:
 
 
 def _request_body(body: Body) -> dict[str, Any]:
-    media: dict[str, Any] = {"schema": {"$ref": SCHEMAS + body.model.__name__}}
-    if body.examples:
-        media["examples"] = body.examples
+    media = {
+        "schema": {"$ref": SCHEMAS + body.model.__name__},
+        "examples": {name: {"value": value} for name, value in body.examples.items()},
+    }
     return {"required": body.required, "content": {"application/json": media}}

@@ -15,7 +15,7 @@ LAST_EVENT_ID = (
     header("Last-Event-ID", {"type": "string"}, "Go on after this event; wins over the query."),
     query("last_event_id", {"type": "string"}, "The same, for a first connect."),
 )
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,30})?")
 
 
 def checked_name(name: str, text: str) -> str:

@@ -138,11 +138,13 @@ class GuardedHttp(HttpToolsProtocol):
         self._disarm()
         if self.transport.is_closing():
             return
-        body = Problem(code).body(secrets.token_hex(12))
+        request_id = secrets.token_hex(12)
+        body = Problem(code).body(request_id)
         head: list[Any] = [
             STATUS_LINE[CATALOGUE[code].status],
             b"content-type: %s\r\n" % MEDIA_TYPE.encode(),
             b"content-length: %d\r\n" % len(body),
+            b"x-request-id: %s\r\n" % request_id.encode(),
             b"cache-control: no-store\r\nconnection: close\r\n\r\n",
         ]
         self.transport.write(b"".join([*head, body]))

@@ -101,7 +101,7 @@ class Guard:
         found = self._signer.verify(purpose, text)
         caller = None if found is None else self._by_id.get(found.caller)
         if found is None or caller is None:
-            raise Problem("unauthenticated", headers={"www-authenticate": _CHALLENGE})
+            raise unauthenticated()
         return replace(caller, jobs=found.jobs) if purpose == EVENTS else caller
 
     def _authenticate(self, authorization: bytes) -> Caller:
@@ -110,8 +110,13 @@ class Guard:
         caller = self._callers.get(digest)
         known = _NOBODY if caller is None or caller.key is None else caller.key.sha256
         if not hmac.compare_digest(digest, known) or scheme.lower() != b"bearer" or caller is None:
-            raise Problem("unauthenticated", headers={"www-authenticate": _CHALLENGE})
+            raise unauthenticated()
         return caller
+
+
+def unauthenticated(detail: str | None = None) -> Problem:
+    """Return the refusal of a caller who is not known."""
+    return Problem("unauthenticated", detail, headers={"www-authenticate": _CHALLENGE})
 
 
 def lacking(*scopes: str) -> Problem:

@@ -30,6 +30,7 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from jdobb_async_queue import BackendError, JobNotFound, JobStatus, JobUpdate
+from jdobb_service import examples
 from jdobb_service.operations import SCHEMAS, Call
 from jdobb_service.schemas.events import ServerShutdown, StreamEnd
 
@@ -50,6 +51,7 @@ T = TypeVar("T")
 
 STREAM: dict[str, Any] = {
     "text/event-stream": {
+        "example": examples.EVENT,
         "schema": {
             "type": "object",
             "description": "One server-sent event, as parsers hand it over.",
@@ -80,7 +82,7 @@ STREAM: dict[str, Any] = {
                     },
                 },
             },
-        }
+        },
     }
 }
 

@@ -77,7 +77,21 @@ class JobExists(JobConflict):
 
 
 class DuplicateJob(JobConflict):
-    """A live job holds the unique key and ``on_conflict="reject"`` was asked for."""
+    """A live job holds the unique key and ``on_conflict="reject"`` was asked for.
+
+    ``job_type`` and ``unique_key`` are those of the refused job, which tells it apart in a batch.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        job_id: str | None = None,
+        *,
+        job_type: str | None = None,
+        unique_key: str | None = None,
+    ) -> None:
+        super().__init__(message, job_id)
+        self.job_type, self.unique_key = job_type, unique_key
 
 
 class IdempotencyKeyReused(JobConflict):

@@ -156,6 +156,7 @@ class TestReject:
             await queue.enqueue("email", {"n": 2}, unique_key="k", on_conflict="reject")
 
         assert refused.value.job_id == held.id
+        assert (refused.value.job_type, refused.value.unique_key) == ("email", "k")
         assert await queue.counts() == {"email": {"pending": 1}}
         assert await queue.get(held.id) == held
 

@@ -240,7 +240,10 @@ async def test_what_is_no_http_is_a_problem_and_ends_the_connection(on_memory: R
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"content-type: application/problem+json" in answer
-    assert json.loads(answer.rpartition(b"\r\n\r\n")[2])["code"] == "malformed-request"
+    head, _, body = answer.rpartition(b"\r\n\r\n")
+    problem = json.loads(body)
+    assert problem["code"] == "malformed-request"
+    assert f"\r\nx-request-id: {problem['request_id']}\r\n".encode() in head
 
 
 async def test_a_request_without_a_host_or_with_two_is_refused(on_memory: Running):

@@ -190,6 +190,7 @@ class TestSessions:
         for headers in ({}, {"authorization": "Bearer wrong"}, cookie):
             answer = await service.client.post("/session", headers=headers)
             assert (answer.status_code, code_of(answer)) == (401, "unauthenticated")
+            assert answer.headers["www-authenticate"] == 'Bearer realm="jobs"'
             assert "set-cookie" not in answer.headers
 
     async def test_a_changed_or_expired_one_is_none(self, service: Running):

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from jdobb_async_queue import JobContext, JobRouter
 from jdobb_service.keys import new_key
-from tests.support.serving import JSON, Running, code_of, pointers, serving
+from tests.support.serving import JSON, Running, code_of, places, pointers, serving
 
 MEBIBYTE = 2**20
 
@@ -24,6 +24,10 @@ async def _post(service: Running, *jobs: Any, **headers: str) -> httpx.Response:
 
 def _a(**fields: Any) -> dict[str, Any]:
     return {"job_type": "a", **fields}
+
+
+HELD = _a(id="held", data={"n": 1}, unique_key="u")
+REJECTED = _a(unique_key="k", on_conflict="reject")
 
 
 async def test_a_batch_is_stored_in_order(service: Running):
@@ -83,7 +87,34 @@ async def test_a_conflict_stores_nothing_of_the_batch(
     answer = await _post(service, _a(), last)
     assert (answer.status_code, code_of(answer)) == (status, code)
     assert answer.json()["job_id"] == job_id
+    assert places(answer) == ["#/jobs/1/id" if code == "job-exists" else "#/jobs/1/unique_key"]
     assert await service.queue.counts() == {"a": {"pending": 1}}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "place"),
+    [
+        ([_a(id="x"), _a(id="x"), _a(id="x", data={"n": 1})], "#/jobs/2/id"),
+        ([_a(id="held", data={"n": 1}), _a(id="held")], "#/jobs/1/id"),
+        ([_a(id="held", data={"n": 1}), {"job_type": "b", "id": "held", "data": {"n": 1}}], "#/jobs/1/id"),
+        ([_a(unique_key="k"), _a(unique_key="k"), REJECTED], "#/jobs/2/unique_key"),
+        ([REJECTED, {**REJECTED, "job_type": "b"}, REJECTED], "#/jobs/2/unique_key"),
+        ([_a(unique_key="other"), {**REJECTED, "unique_key": "other"}], "#/jobs/1/unique_key"),
+        (
+            [
+                {**HELD, "on_conflict": "reject"},
+                _a(unique_key="u"),
+                _a(unique_key="u", on_conflict="reject"),
+            ],
+            "#/jobs/2/unique_key",
+        ),
+    ],
+)
+async def test_a_conflict_points_at_the_job_that_met_it(service: Running, jobs: list[Any], place: str):
+    assert (await _post(service, HELD)).status_code == 201
+    answer = await _post(service, *jobs)
+    assert (answer.status_code, places(answer)) == (409, [place])
+    assert answer.json().get("job_id") in {"held", "x", None}, "what was not stored has no id of ours"
 
 
 async def test_a_full_queue_takes_nothing_of_the_batch(backend_url: str):
@@ -91,6 +122,7 @@ async def test_a_full_queue_takes_nothing_of_the_batch(backend_url: str):
         answer = await _post(service, _a(), _a(), _a())
         assert (answer.status_code, code_of(answer)) == (429, "queue-full")
         assert int(answer.headers["retry-after"]) >= 1
+        assert places(answer) == ["#/jobs/0/job_type"]
         assert await service.queue.counts() == {}
 
 

@@ -7,19 +7,42 @@ import json
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from jdobb_async_queue import Job, NewJob, RetryPolicy
+from jdobb_async_queue import Job, JobUpdate, NewJob, RetryPolicy
 from jdobb_service.app import RESOURCES
 from jdobb_service.document import describe
 from jdobb_service.operations import Serve
 from jdobb_service.problems import CATALOGUE
 from jdobb_service.schemas import jobs as wire
+from jdobb_service.sessions import COOKIE
 from tests.support.serving import Running
 
 ROOT = Path(__file__).parents[2]
+DOCUMENT = describe(RESOURCES)
+OPERATIONS = [
+    (f"{method.upper()} {path}", spec)
+    for path, item in DOCUMENT["paths"].items()
+    for method, spec in item.items()
+]
+
+
+def answers_of(spec: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return an operation's answers by status, the usual one first."""
+    shared = DOCUMENT["components"]["responses"]
+    return [
+        (status, shared[answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer)
+        for status, answer in spec["responses"].items()
+    ]
+
+
+def examples_of(media: dict[str, Any]) -> list[Any]:
+    several = [example["value"] for example in media.get("examples", {}).values()]
+    return [*several, media["example"]] if "example" in media else several
 
 
 def test_the_committed_document_is_what_is_served():
@@ -67,10 +90,60 @@ def test_operations_are_named_once_and_summed_up():
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z_]{4,20}", name) for name in names)
     assert all(spec["summary"] for spec in operations)
-    for spec in operations:
-        for status, answer in spec["responses"].items():
-            if status.startswith(("4", "5")):
-                assert list(answer["content"]) == ["application/problem+json"]
+
+
+def test_every_error_is_a_problem():
+    for call, spec in OPERATIONS:
+        for status, answer in answers_of(spec):
+            is_error = status.startswith(("4", "5"))
+            assert is_error == (list(answer.get("content", ())) == ["application/problem+json"]), call
+
+
+@pytest.mark.parametrize(("call", "spec"), OPERATIONS, ids=[call for call, _ in OPERATIONS])
+def test_each_operation_has_examples_that_fit_their_schemas(call, spec):
+    _, success = answers_of(spec)[0]
+    shown = list(success.get("content", {}).values())
+    if "requestBody" in spec:
+        shown += spec["requestBody"]["content"].values()
+    assert shown or set(success) == {"description", "headers"}, "only an answer without a body needs none"
+    for media in shown:
+        examples = examples_of(media)
+        assert examples
+        schema = {**media["schema"], "components": DOCUMENT["components"]}
+        for example in examples:
+            Draft202012Validator(schema).validate(example)
+
+
+def test_an_example_of_an_event_carries_an_update():
+    content = dict(OPERATIONS)["GET /jobs/{id}/events"]["responses"]["200"]["content"]
+    [event] = examples_of(content["text/event-stream"])
+    assert str(JobUpdate.model_validate_json(event["data"]).seq) == event["id"]
+
+
+def test_each_answer_declares_the_headers_that_all_have():
+    assert OPERATIONS
+    for call, spec in OPERATIONS:
+        for status, answer in answers_of(spec):
+            assert {"X-Request-Id", "Cache-Control"} <= set(answer["headers"]), (call, status)
+    used = set(re.findall(r"#/components/headers/([\w-]+)", json.dumps(DOCUMENT)))
+    assert used == set(DOCUMENT["components"]["headers"])
+
+
+def test_each_way_to_authenticate_is_a_security_scheme():
+    ways = {call: {way for need in spec.get("security", ()) for way in need} for call, spec in OPERATIONS}
+    assert {call for call, found in ways.items() if "sig" in found} == {
+        "GET /events",
+        "GET /jobs/{id}/events",
+    }
+    assert {call for call, found in ways.items() if "session" not in found} == {
+        "GET /livez",
+        "GET /readyz",
+        "POST /session",
+        "DELETE /session",
+    }
+    schemes = DOCUMENT["components"]["securitySchemes"]
+    assert set().union(*ways.values()) == set(schemes)
+    assert schemes["session"]["name"] == COOKIE
 
 
 def test_the_wire_has_the_librarys_names():

@@ -23,6 +23,24 @@ async def test_a_handler_that_returned_nothing_has_null_for_results(service: Run
     assert (answer.status_code, answer.json()) == (200, None)
 
 
+async def test_results_that_are_known_are_not_sent_again(service: Running):
+    job_id = await service.new_job()
+    path = f"/jobs/{job_id}/result"
+    early = await service.client.get(path, headers={"if-none-match": "*"})
+    assert (early.status_code, code_of(early)) == (409, "not-finished")
+    await service.queue.complete(job_id, {"n": 1})
+    first = await service.client.get(path)
+    etag = first.headers["etag"]
+    assert etag == (await service.client.get(f"/jobs/{job_id}")).headers["etag"]
+    for known in (etag, f'"v9", W/{etag}', "*"):
+        answer = await service.client.get(path, headers={"if-none-match": known})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
+    waited = await service.client.get(f"{path}?wait=20", headers={"if-none-match": etag})
+    assert (waited.status_code, waited.headers["preference-applied"]) == (304, "wait=20")
+    other = await service.client.get(path, headers={"if-none-match": '"v0"'})
+    assert (other.status_code, other.json()) == (200, {"n": 1})
+
+
 async def test_waiting_for_results_ends_with_the_job(service: Running):
     job_id = await service.new_job()
     looks = [

@@ -55,6 +55,11 @@ async def test_the_history_counts_what_happened_by_the_minute(service: Running):
     assert points == (await service.client.get("/stats/history")).json()["items"]
 
 
+async def test_a_window_may_have_every_decimal_of_a_double(on_memory: Running):
+    answer = await on_memory.client.get("/stats/history", params={"window": 37777.39745184398})
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("window", ["0", "86401", "-1", "abc", "", "1e3", "nan", "9" * 12])
 async def test_a_window_that_is_none_is_refused(on_memory: Running, window: str):
     assert pointers(await on_memory.client.get("/stats/history", params={"window": window})) == ["?window"]

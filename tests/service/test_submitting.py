@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import BaseModel
 
 from jdobb_async_queue import JobContext, JobRouter, NewJob, Worker
+from jdobb_service.idempotency import PATTERN
 from tests.support.serving import Running, code_of, pointers, serving
 
 ECHO = {"job_type": "echo", "data": {"text": "hello"}}
@@ -156,6 +158,13 @@ async def test_a_key_that_is_none_is_refused(on_memory: Running, key: str):
         (400, "malformed-request"),
     ]
     assert await on_memory.queue.counts() == {}
+    assert re.search(PATTERN, key) is None
+
+
+@pytest.mark.parametrize("key", ["a", "'a\"", "a" * 255, '"a"', r'"a\"\\b"', "~!"])
+async def test_the_document_and_the_service_take_the_same_keys(on_memory: Running, key: str):
+    assert (await on_memory.post(ECHO, idempotency_key=key)).status_code == 201
+    assert re.search(PATTERN, key)
 
 
 async def test_two_keys_are_refused(on_memory: Running):

@@ -94,4 +94,9 @@ def code_of(answer: httpx.Response) -> str:
 def pointers(answer: httpx.Response) -> list[str]:
     """Return the places that a problem points at."""
     assert code_of(answer) == "validation"
+    return places(answer)
+
+
+def places(answer: httpx.Response) -> list[str]:
+    """Return the places that a problem of any kind points at."""
     return [place["pointer"] for place in answer.json()["errors"]]

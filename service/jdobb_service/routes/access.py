@@ -9,17 +9,22 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from jdobb_service import examples
 from jdobb_service.answers import JsonResponse
 from jdobb_service.body import read_json
 from jdobb_service.keys import SCOPES
 from jdobb_service.operations import Body, Call, Resource, Success, operation
 from jdobb_service.problems import Problem, pointer
 from jdobb_service.schemas import access as wire
+from jdobb_service.security import unauthenticated
 from jdobb_service.sessions import LIFETIME, cookie, is_own_origin
 from jdobb_service.signing import EVENTS, SESSION
 from jdobb_service.strict_json import checked
 
 resource = Resource("access")
+
+_SIGNATURE = {"sig": "AQAAAABw3tKABHNob3DPZx5t", "expires_at": examples.AT}
+_SESSION = {"caller": "shop", "scopes": ["enqueue", "read"], "expires_at": examples.AT}
 
 
 @operation(
@@ -27,8 +32,8 @@ resource = Resource("access")
     "POST",
     "/events/token",
     scope="read",
-    body=Body(wire.NewEventToken),
-    success=[Success(201, "The signature.", wire.EventToken)],
+    body=Body(wire.NewEventToken, {"jobs": {"jobs": ["order-18"], "ttl": 600}}),
+    success=[Success(201, "The signature.", wire.EventToken, example=_SIGNATURE)],
     problems=["job-not-found"],
 )
 async def sign_events(call: Call) -> Response:
@@ -52,7 +57,8 @@ async def sign_events(call: Call) -> Response:
     "POST",
     "/session",
     scope="read",
-    success=[Success(201, "The session has begun.", wire.Session, ("Set-Cookie",))],
+    success=[Success(201, "The session has begun.", wire.Session, ("Set-Cookie",), example=_SESSION)],
+    session=False,
 )
 async def begin_session(call: Call) -> Response:
     """Exchange an API key for a cookie, for the service's own pages.
@@ -62,7 +68,7 @@ async def begin_session(call: Call) -> Response:
     """
     key = call.caller.key
     if key is not None and call.header(b"authorization") is None:
-        raise Problem("unauthenticated", "A session does not begin another one: send the API key.")
+        raise unauthenticated("A session does not begin another one: send the API key.")
     expires_at = int(time.time()) + LIFETIME
     scopes = [scope for scope in SCOPES if call.caller.may(scope)]
     session = wire.Session(caller=call.caller.id, scopes=scopes, expires_at=_instant(expires_at))

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 
 from starlette.responses import Response
 
-from jdobb_async_queue import NewJob, PayloadTooLarge, Submission
+from jdobb_async_queue import DuplicateJob, JobExists, NewJob, PayloadTooLarge, QueueFull, Submission
+from jdobb_service import examples
 from jdobb_service.answers import JsonResponse, job_json
 from jdobb_service.body import check_media_type, read_body
+from jdobb_service.conflicts import located
 from jdobb_service.new_jobs import explained, new_job
 from jdobb_service.operations import Body, Call, Resource, Success, operation
 from jdobb_service.problems import Problem, invalid, pointer, within
@@ -28,8 +30,15 @@ _ITEM = re.compile(r"jobs\[([0-9]+)\]\.(.+)", re.DOTALL)
     "POST",
     "/jobs/batch",
     scope="enqueue",
-    body=Body(NewJobs),
-    success=[Success(201, "All jobs are stored: new ones, and existing ones that they met.", Jobs)],
+    body=Body(NewJobs, {"two": {"jobs": [examples.NEW_JOB, {"job_type": "report", "delay": 60}]}}),
+    success=[
+        Success(
+            201,
+            "All jobs are stored: new ones, and existing ones that they met.",
+            Jobs,
+            example={"items": [examples.JOB]},
+        )
+    ],
     problems=[
         "invalid-idempotency-key",
         "job-exists",
@@ -85,6 +94,8 @@ async def _check_type(call: Call, index: int, job: wire.NewJob) -> None:
 async def _submit(call: Call, jobs: list[wire.NewJob]) -> list[Submission]:
     try:
         return await call.queue.submit_many(_new_jobs(call, jobs))
+    except (JobExists, DuplicateJob, QueueFull) as error:
+        raise await located(call.queue, jobs, error) from error
     except PayloadTooLarge:
         raise
     except (ValueError, TypeError) as error:

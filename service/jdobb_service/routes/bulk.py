@@ -26,6 +26,12 @@ _STEP = 1000
 _PAGES = 50
 """Pages that one call looks at, at most: a filter may find little on each."""
 _AT_ONCE = 50
+_RESULT = {
+    "matched": 2,
+    "done": 1,
+    "failed": [{"id": "order-19", "code": "job-not-found"}],
+    "more": False,
+}
 
 _ENDED = frozenset({JobStatus.COMPLETE, JobStatus.FAILED, JobStatus.CANCELLED})
 
@@ -83,12 +89,12 @@ _ACTIONS = {
     scope=("cancel", "enqueue", "admin"),
     body=Body(
         BulkChange,
-        examples={
-            "filter": {"value": {"action": "retry", "filter": {"status": "failed", "job_type": ["mail"]}}},
-            "ids": {"value": {"action": "cancel", "ids": ["a", "b"], "dry_run": True}},
+        {
+            "filter": {"action": "retry", "filter": {"status": "failed", "job_type": ["mail"]}},
+            "ids": {"action": "cancel", "ids": ["order-18", "order-19"], "dry_run": True},
         },
     ),
-    success=[Success(200, "What became of the jobs.", BulkResult)],
+    success=[Success(200, "What became of the jobs.", BulkResult, example=_RESULT)],
 )
 async def change_jobs(call: Call) -> Response:
     """Cancel, retry or delete many jobs, by a filter or by their ids.

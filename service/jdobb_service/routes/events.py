@@ -21,7 +21,7 @@ resource = Resource("events")
     signed=True,
     parameters=LAST_EVENT_ID,
     success=[
-        Success(200, "A stream that ends with the job.", content=STREAM),
+        Success(200, "A stream that ends with the job.", headers=("X-Accel-Buffering",), content=STREAM),
         Success(204, "Nothing can follow the event that was seen last: do not connect again."),
     ],
     problems=["job-not-found"],

@@ -38,7 +38,12 @@ _PARAMETERS = frozenset({"job", "job_type", "last_event_id", "sig"})
         *LAST_EVENT_ID,
     ],
     success=[
-        Success(200, "One stream for all; with `job`, it closes when all have ended.", content=STREAM),
+        Success(
+            200,
+            "One stream for all; with `job`, it closes when all have ended.",
+            headers=("X-Accel-Buffering",),
+            content=STREAM,
+        ),
         Success(204, "Nothing can follow the event that was seen last: do not connect again."),
     ],
     problems=["validation"],

@@ -16,6 +16,11 @@ from jdobb_service.state import ServiceState
 resource = Resource("health")
 
 _PATIENCE = 2.0
+_READY = {
+    "status": "ready",
+    "backend": {"name": "sqlite", "reachable": True, "durability": "full"},
+    "worker": {"enabled": True, "running": True, "restarts": 0, "failing": []},
+}
 
 
 @operation(
@@ -23,7 +28,7 @@ _PATIENCE = 2.0
     "GET",
     "/livez",
     scope=None,
-    success=[Success(200, "The process answers requests.", Liveness)],
+    success=[Success(200, "The process answers requests.", Liveness, example={"status": "alive"})],
     problems=["worker-stuck"],
 )
 async def livez(call: Call) -> Response:
@@ -39,7 +44,7 @@ async def livez(call: Call) -> Response:
     "GET",
     "/readyz",
     scope=None,
-    success=[Success(200, "Send requests.", Readiness)],
+    success=[Success(200, "Send requests.", Readiness, example=_READY)],
     problems=["starting", "draining", "backend-unavailable", "worker-down"],
 )
 async def readyz(call: Call) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from starlette.responses import Response
 
 from jdobb_async_queue import JobTypeInfo, RetryPolicy
-from jdobb_service import figures
+from jdobb_service import examples, figures
 from jdobb_service.answers import json_response
 from jdobb_service.body import read_json
 from jdobb_service.operations import NAME, Body, Call, Resource, Success, operation
@@ -21,7 +21,11 @@ _FIELDS = frozenset({"retry", "timeout", "max_lost", "max_pending", "schema", "r
 
 
 @operation(
-    resource, "GET", "/job-types", scope="read", success=[Success(200, "The job types.", wire.JobTypeList)]
+    resource,
+    "GET",
+    "/job-types",
+    scope="read",
+    success=[Success(200, "The job types.", wire.JobTypeList, example={"items": [examples.JOB_TYPE]})],
 )
 async def list_job_types(call: Call) -> Response:
     """List the job types that have settings or jobs, by name: settings in force, pause, figures, schema."""
@@ -34,8 +38,12 @@ async def list_job_types(call: Call) -> Response:
     "PUT",
     "/job-types/{job_type}",
     scope="admin",
-    body=Body(wire.JobTypeSettings),
-    success=[Success(200, "The settings are in force, for jobs that wait too.", wire.JobType)],
+    body=Body(wire.JobTypeSettings, {"all": examples.JOB_TYPE_SETTINGS}),
+    success=[
+        Success(
+            200, "The settings are in force, for jobs that wait too.", wire.JobType, example=examples.JOB_TYPE
+        )
+    ],
     problems=["job-type-not-found"],
 )
 async def set_job_type(call: Call) -> Response:
@@ -61,8 +69,12 @@ async def set_job_type(call: Call) -> Response:
     "POST",
     "/job-types/{job_type}/pause",
     scope="admin",
-    body=Body(wire.Pause, required=False),
-    success=[Success(200, "No job of the type is started from now on.", wire.JobType)],
+    body=Body(wire.Pause, {"until": examples.PAUSE}, required=False),
+    success=[
+        Success(
+            200, "No job of the type is started from now on.", wire.JobType, example=examples.PAUSED_JOB_TYPE
+        )
+    ],
     problems=["job-type-not-found"],
 )
 async def pause_job_type(call: Call) -> Response:
@@ -80,7 +92,7 @@ async def pause_job_type(call: Call) -> Response:
     "POST",
     "/job-types/{job_type}/resume",
     scope="admin",
-    success=[Success(200, "Jobs of the type are started again.", wire.JobType)],
+    success=[Success(200, "Jobs of the type are started again.", wire.JobType, example=examples.JOB_TYPE)],
     problems=["job-type-not-found"],
 )
 async def resume_job_type(call: Call) -> Response:

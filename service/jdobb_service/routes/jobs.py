@@ -12,9 +12,10 @@ from jdobb_async_queue import (
     PayloadTooLarge,
     Submission,
 )
+from jdobb_service import examples
 from jdobb_service.answers import is_known, job_response, validators
 from jdobb_service.body import read_json
-from jdobb_service.idempotency import idempotency_of
+from jdobb_service.idempotency import PATTERN, idempotency_of
 from jdobb_service.new_jobs import explained, new_job
 from jdobb_service.operations import Body, Call, Resource, Success, header, operation
 from jdobb_service.parameters import PREFER, WAIT
@@ -27,6 +28,7 @@ from jdobb_service.waiting import applied, later, wanted_wait
 resource = Resource("jobs")
 
 _SHOWN = ("ETag", "Retry-After")
+_WAITED = ("Preference-Applied", "Vary")
 
 
 @operation(
@@ -34,11 +36,11 @@ _SHOWN = ("ETag", "Retry-After")
     "POST",
     "/jobs",
     scope="enqueue",
-    body=Body(wire.NewJob),
+    body=Body(wire.NewJob, {"new": examples.NEW_JOB, "short": {"job_type": "mail"}}),
     parameters=[
         header(
             "Idempotency-Key",
-            {"type": "string", "pattern": "^[!-~]{1,257}$"},
+            {"type": "string", "pattern": PATTERN},
             "Repeating the request with the same key and body within 24 h gives the same job.",
         ),
         PREFER,
@@ -48,9 +50,12 @@ _SHOWN = ("ETag", "Retry-After")
             201,
             "The job is stored, or a request with this key had stored it.",
             wire.Job,
-            ("Location", *_SHOWN, "Preference-Applied", "Idempotent-Replayed"),
+            ("Location", *_SHOWN, *_WAITED, "Idempotent-Replayed"),
+            example=examples.JOB,
         ),
-        Success(200, "An existing job with this id or unique key.", wire.Job, ("Location", *_SHOWN)),
+        Success(
+            200, "An existing job with this id or unique key.", wire.Job, ("Location", *_SHOWN, *_WAITED)
+        ),
     ],
     problems=[
         "invalid-idempotency-key",
@@ -98,8 +103,8 @@ async def submit_job(call: Call) -> Response:
         WAIT,
     ],
     success=[
-        Success(200, "The job.", wire.Job, (*_SHOWN, "Preference-Applied")),
-        Success(304, "The job is as it was.", None, _SHOWN),
+        Success(200, "The job.", wire.Job, (*_SHOWN, *_WAITED), example=examples.COMPLETE_JOB),
+        Success(304, "The job is as it was.", None, (*_SHOWN, *_WAITED)),
     ],
     problems=["job-not-found", "validation", "too-many-waits"],
 )
@@ -124,8 +129,12 @@ async def get_job(call: Call) -> Response:
     "POST",
     "/jobs/{id}/cancel",
     scope="cancel",
-    body=Body(wire.Cancellation, required=False),
-    success=[Success(200, "The job is cancelled, now or before.", wire.Job, ("ETag",))],
+    body=Body(wire.Cancellation, {"reason": {"reason": examples.CANCELLED_JOB["error"]}}, required=False),
+    success=[
+        Success(
+            200, "The job is cancelled, now or before.", wire.Job, ("ETag",), example=examples.CANCELLED_JOB
+        )
+    ],
     problems=["job-not-found", "job-terminal"],
 )
 async def cancel_job(call: Call) -> Response:
@@ -149,7 +158,7 @@ async def cancel_job(call: Call) -> Response:
     "POST",
     "/jobs/{id}/retry",
     scope="enqueue",
-    success=[Success(200, "The job is ready again.", wire.Job, _SHOWN)],
+    success=[Success(200, "The job is ready again.", wire.Job, _SHOWN, example=examples.JOB)],
     problems=["job-not-found", "invalid-transition", "duplicate-job"],
 )
 async def retry_job(call: Call) -> Response:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from jdobb_async_queue import JobPage, JobStatus
+from jdobb_service import examples
 from jdobb_service.answers import JsonResponse, page_json
 from jdobb_service.operations import NAME, Call, Resource, Success, operation, query
 from jdobb_service.parameters import checked_name, unknown
@@ -81,7 +82,11 @@ class Wanted:
             explode=False,
         ),
     ],
-    success=[Success(200, "A page of jobs, newest created first.", wire.JobList, ("Link",))],
+    success=[
+        Success(
+            200, "A page of jobs, newest created first.", wire.JobList, ("Link",), example=examples.JOB_PAGE
+        )
+    ],
     problems=["invalid-cursor", "validation"],
 )
 async def list_jobs(call: Call) -> Response:

@@ -8,8 +8,9 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from jdobb_async_queue import Job, JobStatus
-from jdobb_service.answers import JsonResponse, validators
-from jdobb_service.operations import Call, Resource, Success, operation
+from jdobb_service import examples
+from jdobb_service.answers import JsonResponse, is_known, validators
+from jdobb_service.operations import Call, Resource, Success, header, operation
 from jdobb_service.parameters import PREFER, WAIT
 from jdobb_service.problems import Problem
 from jdobb_service.visibility import visible_job
@@ -23,14 +24,20 @@ resource = Resource("jobs")
     "GET",
     "/jobs/{id}/result",
     scope="read",
-    parameters=[PREFER, WAIT],
+    parameters=[
+        header("If-None-Match", {"type": "string"}, "The ETag of the results that are known already."),
+        PREFER,
+        WAIT,
+    ],
     success=[
         Success(
             200,
             "What the handler returned; null when it returned nothing.",
             dict[str, Any] | None,
-            ("ETag", "Preference-Applied"),
-        )
+            ("ETag", "Preference-Applied", "Vary"),
+            example=examples.RESULTS,
+        ),
+        Success(304, "The results are as they were.", None, ("ETag", "Preference-Applied", "Vary")),
     ],
     problems=["job-not-found", "not-finished", "job-failed", "validation", "too-many-waits"],
 )
@@ -47,6 +54,8 @@ async def get_result(call: Call) -> Response:
             job = await later(call, job, seconds)
         headers = applied(seconds)
     if job.status is JobStatus.COMPLETE:
+        if is_known(job, call.header(b"if-none-match")):
+            return Response(status_code=304, headers=validators(job) | headers)
         return JsonResponse(to_json(job.results), 200, validators(job) | headers)
     raise _without_results(job, headers)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from starlette.responses import Response
 
-from jdobb_service import figures
+from jdobb_service import examples, figures
 from jdobb_service.answers import json_response
 from jdobb_service.operations import Call, Resource, Success, operation, query
 from jdobb_service.parameters import seconds, unknown
@@ -19,7 +19,13 @@ DAY = 86_400.0
 _HOUR = 3600.0
 
 
-@operation(resource, "GET", "/stats", scope="read", success=[Success(200, "The figures now.", wire.Stats)])
+@operation(
+    resource,
+    "GET",
+    "/stats",
+    scope="read",
+    success=[Success(200, "The figures now.", wire.Stats, example=examples.STATS)],
+)
 async def get_stats(call: Call) -> Response:
     """Show how jobs stand now, in total and by job type."""
     _window(call, known=())
@@ -38,7 +44,9 @@ async def get_stats(call: Call) -> Response:
             "Seconds to look back.",
         )
     ],
-    success=[Success(200, "A point for each minute and job type.", wire.StatsHistory)],
+    success=[
+        Success(200, "A point for each minute and job type.", wire.StatsHistory, example=examples.HISTORY)
+    ],
     problems=["validation"],
 )
 async def get_stats_history(call: Call) -> Response:
@@ -55,7 +63,9 @@ async def get_stats_history(call: Call) -> Response:
     "GET",
     "/stats/errors",
     scope="read",
-    success=[Success(200, "Kinds of errors, most frequent first.", wire.StatsErrors)],
+    success=[
+        Success(200, "Kinds of errors, most frequent first.", wire.StatsErrors, example=examples.ERRORS)
+    ],
     problems=["validation"],
 )
 async def get_stats_errors(call: Call) -> Response:

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from starlette.responses import Response
 
 from jdobb_async_queue import Job, JobNotFound, LeaseState, Outcome, PayloadTooLarge
+from jdobb_service import examples
 from jdobb_service.answers import job_response, json_response
 from jdobb_service.body import read_json
 from jdobb_service.claiming import claimed_for
@@ -20,6 +21,8 @@ from jdobb_service.visibility import check_visible
 resource = Resource("worker")
 
 _SETTLED = ("ETag", "Retry-After")
+_LEASE = {"job_id": "order-18", "lease_token": examples.TOKEN}
+_BEAT = {"leases": [{"job_id": "order-18", "status": "ok", "lease_expires_in": 60.0}], "directive": "run"}
 _ACCEPTED = frozenset({Outcome.OK, Outcome.REPEATED})
 
 
@@ -28,9 +31,17 @@ _ACCEPTED = frozenset({Outcome.OK, Outcome.REPEATED})
     "POST",
     "/worker/claim",
     scope="work",
-    body=Body(wire.Claim),
+    body=Body(
+        wire.Claim,
+        {"wait": {"worker_id": "mailer-1", "job_types": ["mail"], "limit": 1, "wait": 30, "lease": 60}},
+    ),
     success=[
-        Success(200, "Jobs, best first, each with its lease.", wire.ClaimedJobs),
+        Success(
+            200,
+            "Jobs, best first, each with its lease.",
+            wire.ClaimedJobs,
+            example={"jobs": [examples.CLAIMED_JOB]},
+        ),
         Success(
             204, "No job is ready. With `Retry-After` it was not waited for one.", None, ("Retry-After",)
         ),
@@ -64,8 +75,8 @@ async def claim_jobs(call: Call) -> Response:
     "POST",
     "/worker/heartbeat",
     scope="work",
-    body=Body(wire.Heartbeat),
-    success=[Success(200, "How the leases stand, and the directive.", wire.HeartbeatAnswer)],
+    body=Body(wire.Heartbeat, {"renew": {"worker_id": "mailer-1", "leases": [_LEASE]}}),
+    success=[Success(200, "How the leases stand, and the directive.", wire.HeartbeatAnswer, example=_BEAT)],
 )
 async def heartbeat(call: Call) -> Response:
     """Renew leases, and learn of cancelled jobs and of a directive for the worker.
@@ -90,8 +101,15 @@ async def heartbeat(call: Call) -> Response:
     "POST",
     "/worker/jobs/{id}/progress",
     scope="work",
-    body=Body(wire.Progress),
-    success=[Success(200, "The lease is renewed, or the job was cancelled.", wire.ProgressAnswer)],
+    body=Body(wire.Progress, {"half": {"lease_token": examples.TOKEN, "progress": 0.5, "message": "half"}}),
+    success=[
+        Success(
+            200,
+            "The lease is renewed, or the job was cancelled.",
+            wire.ProgressAnswer,
+            example={"status": "ok", "lease_expires_in": 60.0},
+        )
+    ],
     problems=["job-not-found", "lease-lost"],
 )
 async def report_progress(call: Call) -> Response:
@@ -112,8 +130,16 @@ async def report_progress(call: Call) -> Response:
     "POST",
     "/worker/jobs/{id}/complete",
     scope="work",
-    body=Body(wire.Completion),
-    success=[Success(200, "The job is complete, now or by this call before.", jobs_wire.Job, ("ETag",))],
+    body=Body(wire.Completion, {"done": {"lease_token": examples.TOKEN, "results": examples.RESULTS}}),
+    success=[
+        Success(
+            200,
+            "The job is complete, now or by this call before.",
+            jobs_wire.Job,
+            ("ETag",),
+            example=examples.COMPLETE_JOB,
+        )
+    ],
     problems=["job-not-found", "lease-lost"],
 )
 async def complete_job(call: Call) -> Response:
@@ -137,8 +163,19 @@ async def complete_job(call: Call) -> Response:
     "POST",
     "/worker/jobs/{id}/fail",
     scope="work",
-    body=Body(wire.Failure),
-    success=[Success(200, "The attempt is counted as failed.", jobs_wire.Job, _SETTLED)],
+    body=Body(
+        wire.Failure,
+        {"later": {"lease_token": examples.TOKEN, "error": examples.FAILED_ATTEMPT, "retry_in": 30}},
+    ),
+    success=[
+        Success(
+            200,
+            "The attempt is counted as failed.",
+            jobs_wire.Job,
+            _SETTLED,
+            example=examples.BACKING_OFF_JOB,
+        )
+    ],
     problems=["job-not-found", "lease-lost"],
 )
 async def fail_job(call: Call) -> Response:
@@ -165,8 +202,8 @@ async def fail_job(call: Call) -> Response:
     "POST",
     "/worker/jobs/{id}/release",
     scope="work",
-    body=Body(wire.Release),
-    success=[Success(200, "The job waits again.", jobs_wire.Job, _SETTLED)],
+    body=Body(wire.Release, {"unused": {"lease_token": examples.TOKEN}}),
+    success=[Success(200, "The job waits again.", jobs_wire.Job, _SETTLED, example=examples.RELEASED_JOB)],
     problems=["job-not-found", "lease-lost"],
 )
 async def release_job(call: Call) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from jdobb_async_queue import WorkerInfo
+from jdobb_service import examples
 from jdobb_service.answers import json_response
 from jdobb_service.operations import Call, Resource, Success, operation
 from jdobb_service.problems import Problem
@@ -13,7 +14,13 @@ from jdobb_service.schemas import workers as wire
 resource = Resource("workers")
 
 
-@operation(resource, "GET", "/workers", scope="read", success=[Success(200, "The workers.", wire.WorkerList)])
+@operation(
+    resource,
+    "GET",
+    "/workers",
+    scope="read",
+    success=[Success(200, "The workers.", wire.WorkerList, example={"items": [examples.WORKER]})],
+)
 async def list_workers(call: Call) -> Response:
     """List the workers of all processes, latest started first.
 
@@ -27,7 +34,9 @@ async def list_workers(call: Call) -> Response:
     "POST",
     "/workers/{id}/quiet",
     scope="admin",
-    success=[Success(200, "The worker is told.", WorkerInfo)],
+    success=[
+        Success(200, "The worker is told.", WorkerInfo, example={**examples.WORKER, "directive": "quiet"})
+    ],
     problems=["worker-not-found"],
 )
 async def quiet_worker(call: Call) -> Response:
@@ -43,7 +52,9 @@ async def quiet_worker(call: Call) -> Response:
     "POST",
     "/workers/{id}/stop",
     scope="admin",
-    success=[Success(200, "The worker is told.", WorkerInfo)],
+    success=[
+        Success(200, "The worker is told.", WorkerInfo, example={**examples.WORKER, "directive": "stop"})
+    ],
     problems=["worker-not-found"],
 )
 async def stop_worker(call: Call) -> Response:

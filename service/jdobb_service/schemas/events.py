@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from jdobb_async_queue import JobStatus
 
@@ -25,5 +25,7 @@ class FeedGap(BaseModel):
 
 class ServerShutdown(BaseModel):
     """Data of the ``server.shutdown`` event: connect again, another instance goes on."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     reason: Literal["shutdown"] = "shutdown"

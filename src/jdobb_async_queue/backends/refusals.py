@@ -12,7 +12,8 @@ def exists(job_id: str) -> JobExists:
 
 def duplicate(job_type: str, unique_key: str | None, holder: str) -> DuplicateJob:
     """Return the refusal of a unique key that the live job ``holder`` has."""
-    return DuplicateJob(f"a live {job_type!r} job holds the unique key {unique_key!r}", holder)
+    message = f"a live {job_type!r} job holds the unique key {unique_key!r}"
+    return DuplicateJob(message, holder, job_type=job_type, unique_key=unique_key)
 
 
 def reused(job_id: str) -> IdempotencyKeyReused:
