@@ -16,7 +16,7 @@ from jdobb_service.waiting import disconnected
 _LITERAL = re.compile(r"[A-Za-z0-9._:-]+")
 _LOOK_AGAIN = 1.0
 _TURNS = 4
-"""How often the event loop turns before an answer: a close that has come is read, then told, then heard of."""
+"""How often the event loop turns before an answer: a close that has come is read, told, heard of."""
 
 log = structlog.get_logger("jdobb_service")
 
