@@ -240,3 +240,4 @@ until [[ $stopping ]]; do
     *) refused claim ;;
   esac
 done
+exit 0

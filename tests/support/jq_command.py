@@ -1,6 +1,6 @@
-"""The command ``jq``, as far as the examples use it, for machines without one: the real jq in a Python binding.
+"""The command ``jq``, as far as the examples use it, for machines without one: the real jq by its binding.
 
-    jq_command.py [-c] [-e] [-n] [-r] [-R] [-s] [--arg NAME TEXT]... [--argjson NAME JSON]... FILTER [FILE]
+jq_command.py [-c] [-e] [-n] [-r] [-R] [-s] [--arg NAME TEXT]... [--argjson NAME JSON]... FILTER [FILE]
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ def main() -> int:
     try:
         outputs = given(program, options, text).all()
     except ValueError as error:
-        print(f"jq: error: {error}", file=sys.stderr)
+        sys.stderr.write(f"jq: error: {error}\n")
         return FAILED
     for output in outputs:
-        print(output if options.r and isinstance(output, str) else shown(output, compact=options.c))
+        line = output if options.r and isinstance(output, str) else shown(output, compact=options.c)
+        sys.stdout.write(f"{line}\n")
     if not options.e:
         return 0
     return NO_OUTPUT if not outputs else int(outputs[-1] in (None, False))
