@@ -99,9 +99,18 @@ finish() {
   return $status
 }
 
+# The trap.
 stop() {
   stopping=1
-  [[ -z $running ]] || kill -- "-$running" 2>/dev/null
+  [[ -z $running ]] || end "$running"
+}
+
+# End a background job. To say so once may not be enough: a process that has only just begun can miss it.
+end() {
+  while kill -0 "$1"; do
+    kill -- "-$1"
+    sleep 0.05
+  done 2>/dev/null
 }
 
 rest() {
@@ -133,7 +142,7 @@ keep_lease() {
   local body said
   body=$(jq -nc --arg worker "$worker_id" --arg id "$id" --arg token "$token" \
     '{worker_id: $worker, leases: [{job_id: $id, lease_token: $token}]}')
-  while sleep "$(ratio "$lease" 3)"; do
+  while sleep "$(ratio "$lease" 3)" && kill -0 $$; do # no lease outlives its worker
     post beat /worker/heartbeat <<<"$body"
     [[ $(status_of beat) == 200 ]] || continue # the next one is soon enough
     said=$(jq -r '"\(.leases[0].status) \(.directive)"' "$folder/beat")
@@ -189,7 +198,7 @@ run_job() {
   elif ! complete && [[ -z $stopping ]]; then
     fail ResultsRefused false <"$folder/settle" # too large, say
   fi
-  { kill -- "-$keeper"; wait $keeper; } 2>/dev/null
+  end $keeper
   [[ $stopping && $held ]] && release
 }
 
