@@ -15,6 +15,8 @@ from jdobb_service.waiting import disconnected
 
 _LITERAL = re.compile(r"[A-Za-z0-9._:-]+")
 _LOOK_AGAIN = 1.0
+_TURNS = 4
+"""How often the event loop turns before an answer: a close that has come is read, told, heard of."""
 
 log = structlog.get_logger("jdobb_service")
 
@@ -33,6 +35,8 @@ async def claimed_for(call: Call, claim: Claim, wait: float) -> list[Job]:
         await asyncio.wait((work, gone, closing), return_when=asyncio.FIRST_COMPLETED)
         work.cancel()
         await asyncio.wait((work,))
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         if gone.done():
             raise ClientDisconnect
         jobs = [] if work.cancelled() else work.result()

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from tests.support.browsing import Quiet, Service, http_server
+from tests.support.browsing import Quiet, http_server
 from tests.support.processes import ROOT
+from tests.support.restarts import Service
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def pages() -> Iterator[str]:
 
 @pytest.fixture
 def service(tmp_path: Path, pages: str) -> Iterator[Service]:
-    started = Service(tmp_path, pages)
+    started = Service(tmp_path, JDOBB_CORS_ORIGINS=pages)
     started.start()
     yield started
     started.stop()

@@ -10,8 +10,9 @@ from urllib.parse import quote
 from playwright.async_api import Page
 
 from jdobb_async_queue import JobQueue
-from tests.support.browsing import Service, http_server
+from tests.support.browsing import http_server
 from tests.support.processes import ROOT
+from tests.support.restarts import Service
 
 
 async def show(page: Page, pages: str, url: str) -> None:

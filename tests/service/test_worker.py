@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
 import pytest
 
-from jdobb_async_queue import JobStatus, RetryPolicy
+from jdobb_async_queue import JobQueue, JobStatus, RetryPolicy
+from jdobb_async_queue.backends.base import Claimed, ClaimRequest
+from jdobb_service.app import create_app
 from jdobb_service.keys import new_key
+from jdobb_service.settings import Settings
+from tests.support.outage import FailingBackend
 from tests.support.serving import Running, code_of, pointers, serving
 from tests.support.waiting import eventually
 
@@ -130,26 +135,22 @@ class TestClaim:
         assert (answer.status_code, pointers(answer)) == (422, ["#/worker_id"])
 
 
-@asynccontextmanager
-async def asking(service: Running, **fields: Any) -> AsyncIterator[asyncio.StreamWriter]:
-    """Send a claim that nobody reads the answer of."""
+@contextmanager
+def asking(service: Running, **fields: Any) -> Iterator[socket.socket]:
+    """Send a claim whose answer nobody reads, over a socket that can be closed at any moment."""
     body = json.dumps({"worker_id": W, **fields}).encode()
     head = (
         f"POST /worker/claim HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
-    _, writer = await asyncio.open_connection("127.0.0.1", service.port)
-    writer.write(head.encode() + body)
-    await writer.drain()
-    try:
-        yield writer
-    finally:
-        writer.close()
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(head.encode() + body)
+        yield client
 
 
 class TestVanishedClient:
     async def test_a_wait_ends_with_its_client_and_takes_no_job(self, service: Running):
-        async with asking(service, job_types=["mail"], wait=30):
+        with asking(service, job_types=["mail"], wait=30):
             await eventually(lambda: waiting(service) == 1)
         await eventually(lambda: waiting(service) == 0)
 
@@ -160,9 +161,9 @@ class TestVanishedClient:
     async def test_a_job_that_comes_as_the_client_goes_is_not_lost(self, service: Running):
         """Whoever wins: the job waits for the next claim, at no cost."""
         for _ in range(20):
-            async with asking(service, job_types=["mail"], wait=30) as writer:
+            with asking(service, job_types=["mail"], wait=30) as client:
                 await eventually(lambda: waiting(service) == 1)
-                writer.transport.abort()
+                client.close()
                 job_id = await service.queue.enqueue("mail")
                 await eventually(lambda: waiting(service) == 0)
                 job = await service.queue.claim(
@@ -175,12 +176,73 @@ class TestVanishedClient:
     async def test_a_client_that_went_before_its_claim_was_done_gets_no_job(self, service: Running):
         ids = [await service.new_job("mail") for _ in range(20)]
         for _ in ids:
-            async with asking(service, job_types=["mail"]) as writer:
-                writer.transport.abort()
+            with asking(service, job_types=["mail"]) as client:
+                client.close()
         await eventually(lambda: waiting(service) == 0)
         for job in await service.queue.get_many(ids):
             assert job is not None
             assert job.failures == job.losses == 0
+
+
+class Watched(FailingBackend):
+    """A backend that calls ``claimed``, once, when a claim has got jobs and nobody knows of it yet."""
+
+    claimed: Callable[[], Awaitable[object]] | None = None
+
+    async def claim_pending_jobs(self, request: ClaimRequest) -> Claimed:
+        answer: Claimed = await self.inner.claim_pending_jobs(request)
+        if answer.records and self.claimed is not None:
+            claimed, self.claimed = self.claimed, None
+            await claimed()
+        return answer
+
+
+@pytest.mark.parametrize("wait", [0, 30], ids=["ready", "waited-for"])
+class TestClientThatVanishesFromAClaimThatHasSucceeded:
+    """The job allows no failure and no lost lease, and the lease outlasts any test."""
+
+    @pytest.fixture
+    async def watched(self, backend_url: str) -> AsyncIterator[Running]:
+        async with JobQueue(Watched(JobQueue.from_url(backend_url).backend)) as queue:
+            app = create_app(Settings(backend_url="memory://"), queue=queue)
+            async with serving(app=app) as service:
+                yield service
+
+    async def test_the_service_has_had_no_chance_to_notice(self, watched: Running, wait: int):
+        async def hang_up(client: socket.socket) -> None:
+            client.close()
+
+        await self.check_that_the_next_claim_gets_the_job(watched, wait, hang_up)
+
+    async def test_the_service_notices_before_it_has_the_answer(self, watched: Running, wait: int):
+        async def hang_up_and_be_noticed(client: socket.socket) -> None:
+            client.close()
+            with suppress(asyncio.CancelledError):  # so the service ends a claim that nobody waits for
+                await asyncio.Event().wait()
+
+        await self.check_that_the_next_claim_gets_the_job(watched, wait, hang_up_and_be_noticed)
+
+    async def check_that_the_next_claim_gets_the_job(
+        self, service: Running, wait: int, hang_up: Callable[[socket.socket], Awaitable[None]]
+    ) -> None:
+        job = {"job_type": "mail", "max_attempts": 1, "max_lost": 1}
+        ids = [] if wait else [await service.new_job(**job)]
+        was_claimed = asyncio.Event()
+        with asking(service, job_types=["mail"], wait=wait, lease=3600) as client:
+
+            async def has_claimed() -> None:
+                was_claimed.set()
+                await hang_up(client)
+
+            service.queue.backend.claimed = has_claimed
+            if wait:
+                await eventually(lambda: waiting(service) == 1)
+                ids = [await service.new_job(**job)]
+            await was_claimed.wait()
+            next_one = await claimed(service, job_types=["mail"], wait=10)
+            assert [next_one["id"]] == ids
+            assert (next_one["failures"], next_one["losses"]) == (0, 0)
+            assert (await tell(service, "complete", next_one)).json()["status"] == "complete"
 
 
 class TestBounds:

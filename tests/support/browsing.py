@@ -1,18 +1,12 @@
-"""What a browser asks: files of an origin of their own, and a service that can be started again."""
+"""Servers on loopback: the files that a browser asks for, or what stands in the place of a service."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-
-import httpx
-
-from tests.support.ports import free_port
-from tests.support.processes import jdobb, wait_until_ready
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -32,24 +26,3 @@ def http_server(handler: type[BaseHTTPRequestHandler] | partial, port: int = 0) 
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-class Service:
-    """A process of the service on an SQLite file; it can be stopped and started on the same port."""
-
-    def __init__(self, folder: Path, origin: str) -> None:
-        self.backend_url = f"sqlite:///{folder / 'jobs.db'}"
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._folder, self._origin = folder, origin
-        self._stack = ExitStack()
-
-    def start(self) -> None:
-        log = self._folder / "service.log"
-        settings = {"JDOBB_BACKEND_URL": self.backend_url, "JDOBB_CORS_ORIGINS": self._origin}
-        process = self._stack.enter_context(jdobb("serve", "--port", str(self.port), log=log, **settings))
-        with httpx.Client(base_url=self.url) as client:
-            wait_until_ready(client, process, log)
-
-    def stop(self) -> None:
-        self._stack.close()
