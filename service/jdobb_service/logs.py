@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from pydantic_core import to_json
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from jdobb_async_queue import facts
 from jdobb_service.settings import Settings
@@ -25,6 +26,7 @@ def configure_logging(settings: Settings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        *([_add_pid] if settings.processes > 1 else []),
     ]
     rendering = _console() if console else _json()
     structlog.configure(
@@ -58,6 +60,12 @@ def bind_job(fact: facts.Fact) -> None:
     structlog.contextvars.bind_contextvars(
         **names, **{name: value for name, value in given.items() if value is not None}
     )
+
+
+def _add_pid(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Say which of the processes that log to one place it is."""
+    event["pid"] = os.getpid()
+    return event
 
 
 # Tracebacks go without the values of local variables: those are payloads and secrets.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -21,18 +22,16 @@ from jdobb_async_queue import JobQueueError, JobRouter
 from jdobb_service.app import create_app
 from jdobb_service.banner import banner
 from jdobb_service.body_limits import BodyLimits
+from jdobb_service.ending import FAILED, LAST_RESORT, OK, USAGE, refuse
 from jdobb_service.listening import CannotServe, check_exposure, listen, url_of
 from jdobb_service.logs import configure_logging
 from jdobb_service.protocol import GuardedHttp
 from jdobb_service.settings import InvalidSettings, Settings
 from jdobb_service.state import ServiceState
 
-OK, FAILED, USAGE = 0, 1, 2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FAREWELL = 3
 _KEEP_ALIVE = 30
-_LAST_RESORT = 4.0
-"""Seconds after the grace at which the process ends whatever still holds it (blocked threads, say)."""
 
 log = structlog.get_logger("jdobb_service.server")
 
@@ -47,11 +46,11 @@ def serve(settings: Settings, routers: Sequence[JobRouter] = ()) -> int:
         check_exposure(settings)
         app = create_app(settings, routers)
     except (CannotServe, InvalidSettings, ModuleNotFoundError, ValueError) as error:
-        return _refuse(error, USAGE)
+        return refuse(error, USAGE)
     try:
         listener = listen(settings)
     except CannotServe as error:
-        return _refuse(error, FAILED)
+        return refuse(error, FAILED)
     server = Server(app, settings, listener, routers)
     server.run(sockets=[listener])
     return server.exit_code
@@ -96,10 +95,14 @@ class Server(uvicorn.Server):
             await self._state.open()
         except (JobQueueError, OSError, ValueError) as error:
             if not self.should_exit:
-                self.exit_code = _refuse(error, FAILED)
+                self.exit_code = refuse(error, FAILED)
             self.should_exit = True
             return
         await super().startup(sockets)
+        self.announce()
+
+    def announce(self) -> None:
+        """Say where it is, and what to try."""
         print(banner(self._settings, url_of(self._listener), self._routers), flush=True)  # noqa: T201 - for the person who started it
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -111,14 +114,25 @@ class Server(uvicorn.Server):
         """Begin to close; a second signal hurries."""
         del sig, frame
         if self.should_exit:
-            self.force_exit = True
+            self.hurry()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Begin to close, once; from any thread."""
+        if self.should_exit:
             return
         self.should_exit = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._state.closing.set)
-        last = threading.Timer(self._settings.shutdown_grace + _LAST_RESORT, _end_anyhow)
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(self._state.closing.set)
+        last = threading.Timer(self._settings.shutdown_grace + LAST_RESORT, _end_anyhow)
         last.daemon = True
         last.start()
+
+    def hurry(self) -> None:
+        """Close without waiting for anything."""
+        self.force_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -134,11 +148,6 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _refuse(error: Exception, code: int) -> int:
-    print(f"jdobb: {error}", file=sys.stderr)  # noqa: T201 - the reason, before there is anything to log it to
-    return code
 
 
 def _end_anyhow() -> None:

@@ -10,6 +10,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -66,6 +67,13 @@ class Settings(BaseSettings):
     workers: bool = Field(
         default=True, description="Whether this process runs the handlers that it was given."
     )
+    processes: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="How many processes `jdobb serve` answers requests and runs handlers by, at one address; "
+        "more than one need a store that they can share.",
+    )
     shutdown_grace: float = Field(
         default=30.0,
         ge=0,
@@ -94,7 +102,7 @@ class Settings(BaseSettings):
         min_length=32,
         repr=False,
         description="Secret of at least 32 characters that signs addresses of event streams and sessions; "
-        "all instances need the same. Left out: a random one for each process.",
+        "all instances need the same. Left out: a random one for each `jdobb serve`.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
@@ -179,6 +187,12 @@ class Settings(BaseSettings):
         except ValidationError as error:
             msg = f"api_keys_file: {_places(error)[0]}"
             raise ValueError(msg) from None
+
+    @property
+    def has_private_store(self) -> bool:
+        """Tell whether the jobs are in the memory of one process, which no other can open."""
+        scheme, _, rest = self.backend_url.partition("://")
+        return scheme == "memory" or (scheme == "sqlite" and unquote(rest) == "/:memory:")
 
     @classmethod
     def settings_customise_sources(

@@ -122,7 +122,7 @@ class BackendClient(Client):
 def shared_settings(**arguments: Any) -> Settings:
     """Return the settings of a process that shares its store with others."""
     settings = load_settings(**arguments)
-    if settings.backend_url.startswith("memory:") or ":memory:" in settings.backend_url:
+    if settings.has_private_store:
         message = (
             f"{settings.backend_url} lives inside one process only: name a store that others can open "
             "(--backend-url), or a running service (--url)"

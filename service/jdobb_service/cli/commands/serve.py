@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jdobb_service.cli.exits import Refusal
 from jdobb_service.cli.options import (
     BackendUrl,
     LogFormat,
@@ -15,7 +17,11 @@ from jdobb_service.cli.options import (
     OptionalTargets,
     ShutdownGrace,
 )
+from jdobb_service.cli.output import note
 from jdobb_service.cli.target import load_routers
+
+if TYPE_CHECKING:
+    from jdobb_async_queue import JobRouter
 
 
 def serve(
@@ -35,8 +41,23 @@ def serve(
     ] = None,
     max_concurrent: MaxConcurrent = None,
     no_workers: Annotated[
-        bool, typer.Option("--no-workers", help="Only answer requests; `jdobb worker` runs the jobs.")
+        bool,
+        typer.Option(
+            "--no-workers", help="Run no jobs, only answer requests; `jdobb worker` runs the jobs elsewhere."
+        ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            max=64,
+            help="How many processes serve the address, each with --max-concurrent handlers (with "
+            "--no-workers: with none)  [default: 1]",
+            show_default=False,
+        ),
+    ] = None,
     allow_anonymous: Annotated[
         bool,
         typer.Option("--allow-anonymous", help="Serve other addresses than loopback without API keys."),
@@ -53,6 +74,7 @@ def serve(
 
     jdobb serve myapp.jobs:router
     jdobb serve --no-workers --backend-url sqlite:////var/lib/jobs.db --port 9000
+    jdobb serve myapp.jobs:router --workers 4
     """
     from jdobb_service.settings import load_settings
 
@@ -61,6 +83,7 @@ def serve(
         port=port,
         max_concurrent=max_concurrent,
         workers=False if no_workers else None,
+        processes=workers,
         allow_anonymous=allow_anonymous or None,
         shutdown_grace=shutdown_grace,
         backend_url=backend_url,
@@ -68,7 +91,19 @@ def serve(
         log_level=log_level,
         log_format=log_format,
     )
-    routers = load_routers(targets or [])
-    from jdobb_service.server import serve as serve_until_told
+    if settings.processes > 1:
+        from jdobb_service import processes
 
-    return serve_until_told(settings, routers)
+        return processes.serve(settings, partial(_routers_in_child, targets or []))
+    from jdobb_service import server
+
+    return server.serve(settings, load_routers(targets or []))
+
+
+def _routers_in_child(targets: list[str]) -> list[JobRouter]:
+    """Load the routers where no command is around to say why it cannot be done."""
+    try:
+        return load_routers(targets)
+    except Refusal as refusal:
+        note(f"jdobb: {refusal}")
+        raise SystemExit(refusal.code) from None
