@@ -23,7 +23,7 @@ from jdobb_async_queue import JobQueue
 from jdobb_service.hosts import ANY_HOST_PATHS
 from jdobb_service.problems import Problem
 from jdobb_service.security import ANYBODY, Caller
-from jdobb_service.sessions import session_of
+from jdobb_service.sessions import is_foreign, session_of
 from jdobb_service.state import ServiceState
 
 NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -133,9 +133,13 @@ class Serve:
                 sig = QueryParams(scope["query_string"]).get("sig")
             if sig is None and b"cookie" in headers:
                 session = session_of(headers, scope["method"])
-        return service.guard.admit(
+        caller = service.guard.admit(
             authorization, scope.get("server"), *self._scopes, sig=sig, session=session
         )
+        changes = scope["method"] != "GET"
+        if changes and caller.key is None and is_foreign(headers, service.settings.cors_origins):
+            raise Problem("foreign-origin")
+        return caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ def operation(
         codes.append("host-not-allowed")
     if scopes:
         extra["security"] = _security(scopes, signed=signed, session=session)
-        codes += [*_OF_CALLERS, *(() if method == "GET" or not session else ("foreign-origin",))]
+        codes += [*_OF_CALLERS, *(() if method == "GET" else ("foreign-origin",))]
     if body is not None:
         codes += ["malformed-json", "unsupported-media-type", "validation"]
         extra["requestBody"] = _request_body(body)

@@ -75,7 +75,9 @@ CATALOGUE: dict[str, Kind] = {
         "The service has no API keys and therefore answers on loopback only.",
     ),
     "foreign-origin": Kind(
-        403, "Not allowed from this page", "A session changes something only from the service's own pages."
+        403,
+        "Not allowed from this page",
+        "Without an API key, only the service's own pages change something, and those that are configured.",
     ),
     "not-found": Kind(404, "Not found", "No such path."),
     "job-type-not-found": Kind(404, "Job type not found", "No job type has this name."),

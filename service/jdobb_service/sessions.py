@@ -1,7 +1,8 @@
-"""Sessions of browsers: a cookie in place of an API key, for the service's own pages."""
+"""Sessions of browsers: a cookie in place of an API key, for the service's own pages; and whose page asks."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
 
 from jdobb_service.problems import Problem
@@ -32,6 +33,17 @@ def is_own_origin(headers: dict[bytes, bytes]) -> bool:
     """Tell whether the page that sends a request is of the host that it is sent to."""
     _, found, origin = headers.get(b"origin", b"").lower().partition(b"://")
     return bool(found) and origin == headers.get(b"host", b"").lower()
+
+
+def is_foreign(headers: dict[bytes, bytes], allowed: Collection[str]) -> bool:
+    """Tell whether a request comes from a page of another origin that is not ``allowed``.
+
+    Browsers name the page's origin with whatever may change something; other clients name none.
+    """
+    origin = headers.get(b"origin")
+    if origin is None or is_own_origin(headers) or headers.get(b"sec-fetch-site") == b"same-origin":
+        return False
+    return "*" not in allowed and origin.decode("latin-1") not in allowed
 
 
 def cookie(value: str, *, path: str, secure: bool, lifetime: int = LIFETIME) -> str:

@@ -197,3 +197,23 @@ async def test_secrets_do_not_reach_the_log(service: Running, capsys: pytest.Cap
     assert "sig=%2A%2A%2A&status=failed" in said
     assert "caller=boss" in said
     assert not [word for word in ("t0ps3cret", "p4yl0ad", KEYS["boss"][1]) if word in said]
+
+
+async def test_without_keys_a_page_of_another_origin_changes_nothing(on_memory: Running):
+    job_id = await on_memory.new_job()
+    await on_memory.queue.cancel(job_id)
+    calls = [f"/jobs/{job_id}/retry", "/job-types/mail/pause", "/session", "/jobs"]
+    for origin in ("https://evil.example", "null", "http://localhost", on_memory.url + "1"):
+        for path in calls:
+            answer = await on_memory.client.post(path, headers={"origin": origin})
+            assert (answer.status_code, code_of(answer)) == (403, "foreign-origin"), (origin, path)
+    assert (
+        await on_memory.client.get("/jobs", headers={"origin": "https://evil.example"})
+    ).status_code == 200
+    own = [{"origin": on_memory.url}, {"origin": "http://localhost:3000", "sec-fetch-site": "same-origin"}]
+    for headers in own:
+        assert (await on_memory.client.post("/job-types/mail/pause", headers=headers)).status_code == 200
+    async with serving(cors_origins="https://app.example.com") as service:
+        for origin, status in [("https://app.example.com", 200), ("https://evil.example", 403)]:
+            answer = await service.client.post("/job-types/mail/pause", headers={"origin": origin})
+            assert answer.status_code == status
