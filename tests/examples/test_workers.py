@@ -22,8 +22,8 @@ from tests.support.restarts import Service
 from tests.support.waiting import eventually
 
 TYPE = "word-count"
-TEXT = {"text": "\n".join(["one two three"] * 20)}
-WORDS = {"words": 60}
+TEXT = {"text": "\n".join(["one two three"] * 4)}
+WORDS = {"words": 12}
 FOR_EVER = 3600
 """As a pace: the worker reports the first part of a text and stays in the middle of the job."""
 
@@ -82,8 +82,8 @@ async def test_jobs_complete_and_their_progress_is_seen(
         jobs = [await ended(queue, job_id) for job_id in ids]
     assert [(job.status, job.results, job.attempt) for job in jobs] == [("complete", WORDS, 1)] * 3
     reported = [update for update in updates if update.kind == "progress"]
-    assert [update.progress for update in reported] == [part / 10 for part in range(1, 11)]
-    assert [update.message for update in reported][:2] == ["6 words", "12 words"]
+    assert [update.progress for update in reported] == [0.25, 0.5, 0.75, 1.0]
+    assert [update.message for update in reported] == ["3 words", "6 words", "9 words", "12 words"]
 
 
 @pytest.mark.parametrize("launcher", ["python", "node"], indirect=True)
@@ -113,7 +113,7 @@ async def test_a_job_that_somebody_else_settled_is_dropped(
     launcher: Launcher, service: Service, queue: JobQueue
 ):
     first, second = [await queue.enqueue(TYPE, TEXT) for _ in range(2)]
-    with launcher.started(service.url, pace=0.3) as worker:
+    with launcher.started(service.url, pace=0.5) as worker:
         await in_the_middle(queue, first)
         await queue.complete(first, {"words": "by hand"})
         assert (await ended(queue, second)).results == WORDS
@@ -173,7 +173,7 @@ async def test_the_directive_to_stop_gives_the_job_back_and_ends_the_worker(
 
 async def test_a_restart_of_the_service_costs_no_job(launcher: Launcher, service: Service, queue: JobQueue):
     running = await queue.enqueue(TYPE, TEXT)
-    with launcher.started(service.url, pace=0.3) as worker:
+    with launcher.started(service.url, pace=0.5) as worker:
         await in_the_middle(queue, running)
         await asyncio.to_thread(service.stop)
         await has_said(worker, "service away")
