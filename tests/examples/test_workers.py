@@ -56,21 +56,21 @@ async def queue(stopped: Service) -> AsyncIterator[JobQueue]:
 
 async def in_the_middle(queue: JobQueue, job_id: str) -> Job:
     """Wait until a worker has reported a part of the job, and return it."""
-
-    async def is_begun() -> bool:
-        job = await get_job(queue, job_id)
-        return job.status == "processing" and 0 < job.progress < 1
-
-    await eventually(is_begun, within=30)
-    return await get_job(queue, job_id)
+    async with asyncio.timeout(60):
+        async for update in Broadcaster(queue).subscribe(job_id, after=0):
+            if 0 < update.progress < 1:
+                break
+    job = await get_job(queue, job_id)
+    assert job.status == "processing"
+    return job
 
 
 async def ended(queue: JobQueue, job_id: str) -> Job:
-    return await queue.wait(job_id, timeout=30)
+    return await queue.wait(job_id, timeout=60)
 
 
 async def has_said(worker: Process, text: str) -> None:
-    await eventually(lambda: text in worker.said(), within=30)
+    await eventually(lambda: text in worker.said(), within=60)
 
 
 async def test_jobs_complete_and_their_progress_is_seen(
@@ -166,7 +166,7 @@ async def test_the_directive_to_stop_gives_the_job_back_and_ends_the_worker(
     with launcher.started(service.url, pace=FOR_EVER, lease=3) as worker:
         job = await in_the_middle(queue, job_id)
         assert await queue.signal_worker(job.worker_id or "", "stop")
-        assert await asyncio.to_thread(worker.process.wait, 30) == 0
+        assert await asyncio.to_thread(worker.process.wait, 60) == 0
     job = await get_job(queue, job_id)
     assert (job.status, job.failures, job.losses) == ("pending", 0, 0)
 
@@ -213,7 +213,7 @@ async def test_an_answer_that_the_service_is_unavailable_is_waited_out(
 
     with launcher.started(stopped.url) as worker:
         with http_server(Unavailable, stopped.port):
-            assert await asyncio.to_thread(asked.wait, 30)
+            assert await asyncio.to_thread(asked.wait, 60)
             await has_said(worker, "503")
         await asyncio.to_thread(stopped.start)
         assert (await ended(queue, await queue.enqueue(TYPE, TEXT))).status == "complete"
@@ -229,7 +229,7 @@ async def test_a_key_for_working_is_enough_and_a_wrong_one_ends_the_worker(
         with launcher.started(service.url, key=secret):
             assert (await ended(queue, await queue.enqueue(TYPE, TEXT))).results == WORDS
     with launcher.started(service.url, key="wrong", exit_code=1) as worker:
-        assert await asyncio.to_thread(worker.process.wait, 30) == 1
+        assert await asyncio.to_thread(worker.process.wait, 60) == 1
         assert "401" in worker.said()
     service.stop()
 
