@@ -94,8 +94,8 @@ finish() {
   [[ $stopping ]] && stop # it came before there was anything to end
   wait "$1"
   status=$?
-  [[ $stopping ]] && wait "$1" # the first one was cut short by the signal
-  running=
+  running=''
+  [[ $stopping ]] && end "$1" # the wait may have been cut short by the signal
   return $status
 }
 

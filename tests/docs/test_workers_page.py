@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from jdobb_service.schemas.worker import HeartbeatAnswer, LeaseState
 from tests.docs.blocks import ROOT, blocks_of, table
 from tests.docs.service import Service, serving
+from tests.support.http_workers import Launcher
 
 PAGE = "docs/workers.md"
 EXAMPLES = "examples/workers/README.md"
@@ -60,6 +62,21 @@ def test_the_states_of_leases_and_the_directives_are_those_of_the_code():
     assert directives is not None
     named = set(re.findall(r"`(\w+)`", directives[1]))
     assert named == set(HeartbeatAnswer.model_fields["directive"].annotation.__args__)
+
+
+def test_the_lines_of_the_examples_give_a_worker_something_to_do(service: Service, tmp_path: Path):
+    with Launcher("python", tmp_path).started(service.url):
+        (block,) = blocks_of(EXAMPLES, "sh")
+        watched = service.run(block.text)
+    assert "event: end" in watched
+    assert '"results":{"words":3}' in watched
+
+
+def test_every_link_of_the_examples_leads_to_a_file():
+    text = ROOT.joinpath(EXAMPLES).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#:]+)\)", text)
+    assert targets
+    assert all(ROOT.joinpath(EXAMPLES).parent.joinpath(target).exists() for target in targets)
 
 
 def test_the_examples_are_those_that_there_are():
