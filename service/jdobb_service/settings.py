@@ -71,8 +71,8 @@ class Settings(BaseSettings):
         default=1,
         ge=1,
         le=64,
-        description="How many processes `jdobb serve` runs at one address, each with handlers of its own; more "
-        "than one need a store that they can share.",
+        description="How many processes `jdobb serve` runs at one address, each with handlers of its own; "
+        "more than one need a store that they can share.",
     )
     shutdown_grace: float = Field(
         default=30.0,

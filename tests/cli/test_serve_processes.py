@@ -52,7 +52,7 @@ class Service:
 
     def pid_behind(self, client: httpx.Client) -> int:
         """Return which process answers a client."""
-        name = f"who-{next(_numbers)}"
+        name = f"who-answers-{next(_numbers)}"
         client.get("/jobs", params={"limit": 1}, headers={"x-request-id": name}).raise_for_status()
         until(lambda: any(line.get("request_id") == name for line in self.lines))
         return next(line["pid"] for line in self.lines if line.get("request_id") == name)
@@ -83,7 +83,8 @@ class Service:
         live: list[dict[str, Any]] = []
 
         def are_there() -> bool:
-            items = httpx.get(f"{self.url}/workers", timeout=30).json()["items"]
+            with self.client() as client:
+                items = client.get("/workers").json()["items"]
             live[:] = [worker for worker in items if _lives(worker["pid"])]
             return len(live) == count
 
@@ -92,8 +93,9 @@ class Service:
 
     def start_held(self) -> str:
         """Return the id of a job that runs until its file is there."""
-        job_id = str(httpx.post(f"{self.url}/jobs", json={"job_type": "hold"}).json()["id"])
-        until(lambda: httpx.get(f"{self.url}/jobs/{job_id}").json()["message"] == "holding")
+        with self.client() as client:
+            job_id = str(client.post("/jobs", json={"job_type": "hold"}).json()["id"])
+            until(lambda: client.get(f"/jobs/{job_id}").json()["message"] == "holding")
         return job_id
 
     def wait_until_it_refuses(self) -> None:
@@ -165,6 +167,8 @@ def test_a_job_posted_through_one_process_is_watched_over_another(jdobb: Jdobb):
             seen = []
             with connect_sse(other, "GET", f"/jobs/{job_id}/events") as source:
                 for event in source.iter_sse():
+                    if not event.data:
+                        continue
                     seen.append((event.event, json.loads(event.data)))
                     if seen[-1][1].get("message") == "holding":
                         jdobb.folder.joinpath(f"release-{job_id}").touch()
@@ -248,11 +252,12 @@ def test_a_signal_says_goodbye_to_streams_and_lets_jobs_finish(jdobb: Jdobb):
 
 def test_a_second_signal_hurries(jdobb: Jdobb):
     with serving(jdobb, "--shutdown-grace", "600") as service:
-        service.start_held()
+        held = service.start_held()
         service.running.send(signal.SIGTERM)
         service.wait_until_it_refuses()
         service.running.send(signal.SIGTERM)
-        service.running.end()
+        assert service.running.end().code == 0
+    assert jdobb("get", held, "--json").json["status"] == "pending"
     service.assert_nothing_is_left()
 
 
