@@ -22,6 +22,7 @@ class Closing:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._urgent = asyncio.Event()
 
     @property
     def is_set(self) -> bool:
@@ -35,6 +36,14 @@ class Closing:
     async def wait(self) -> None:
         """Wait until the process is going down."""
         await self._event.wait()
+
+    def hurry(self) -> None:
+        """Let nothing that still runs finish any more; only on the event loop's thread."""
+        self._urgent.set()
+
+    async def wait_for_hurry(self) -> None:
+        """Wait until the process is going down at once."""
+        await self._urgent.wait()
 
     @contextmanager
     def watch_signals(self) -> Iterator[None]:

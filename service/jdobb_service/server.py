@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -123,16 +123,20 @@ class Server(uvicorn.Server):
         if self.should_exit:
             return
         self.should_exit = True
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                self._loop.call_soon_threadsafe(self._state.closing.set)
+        self._on_loop(self._state.closing.set)
         last = threading.Timer(self._settings.shutdown_grace + LAST_RESORT, _end_anyhow)
         last.daemon = True
         last.start()
 
     def hurry(self) -> None:
-        """Close without waiting for anything."""
+        """Close without waiting for anything: running jobs are given back."""
         self.force_exit = True
+        self._on_loop(self._state.closing.hurry)
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(call)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     )
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     max_concurrent: int = Field(
-        default=10, ge=1, le=10_000, description="How many handlers run at once in this process."
+        default=10, ge=1, le=10_000, description="How many handlers run at once in each process."
     )
     workers: bool = Field(
         default=True, description="Whether this process runs the handlers that it was given."
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
         default=1,
         ge=1,
         le=64,
-        description="How many processes `jdobb serve` answers requests and runs handlers by, at one address; "
+        description="How many processes `jdobb serve` runs at one address, each with handlers of its own; "
         "more than one need a store that they can share.",
     )
     shutdown_grace: float = Field(

@@ -81,10 +81,12 @@ class Supervisor:
             self._worker = self._make_worker()
 
     async def _stop_when_closing(self, supervising: asyncio.Task[None]) -> None:
-        """Stop the worker; one that outstays its grace is cancelled, which releases its jobs."""
+        """Stop the worker; one that outstays its grace or is hurried is cancelled: its jobs are released."""
         await self._closing.wait()
         ending = asyncio.ensure_future(self._worker.stop())
-        await asyncio.wait([supervising, ending], timeout=self._grace + _MARGIN, return_when="ALL_COMPLETED")
-        for task in (ending, supervising):
+        finishing = asyncio.ensure_future(asyncio.wait([supervising, ending]))
+        hurried = asyncio.ensure_future(self._closing.wait_for_hurry())
+        await asyncio.wait([finishing, hurried], timeout=self._grace + _MARGIN, return_when="FIRST_COMPLETED")
+        for task in (finishing, hurried, ending, supervising):
             task.cancel()
-        await asyncio.wait([ending, supervising], timeout=_MARGIN)
+        await asyncio.wait([finishing, hurried, ending, supervising], timeout=_MARGIN)

@@ -80,6 +80,7 @@ class Running:
         out = self.process.stdout.read()
         code = self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
+        assert not self._reader.is_alive(), "a process that it started is left"
         return Done(code, out, self.err)
 
     @property
@@ -123,8 +124,13 @@ class Jdobb:
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     @contextlib.contextmanager
-    def start(self, *arguments: str, **environment: str) -> Iterator[Running]:
-        """Run the command beside the block, and kill it at the end if it has not ended."""
+    def start(
+        self, *arguments: str, process_group: int | None = None, **environment: str
+    ) -> Iterator[Running]:
+        """Run the command beside the block, and kill it at the end if it has not ended.
+
+        In a ``process_group`` of its own (0) it is reached alone by what a terminal would send to it.
+        """
         pipe = subprocess.PIPE
         with subprocess.Popen(
             [*COMMAND, *arguments],
@@ -134,6 +140,7 @@ class Jdobb:
             stdout=pipe,
             stderr=pipe,
             text=True,
+            process_group=process_group,
         ) as process:
             running = Running(process)
             try:

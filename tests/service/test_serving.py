@@ -145,6 +145,25 @@ def test_a_running_job_is_released_when_its_grace_is_over(tmp_path: Path):
         assert (job["status"], job["failures"], job["losses"]) == ("pending", 0, 0)
 
 
+def test_a_second_signal_gives_running_jobs_back_at_once(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    with started(tmp_path, "--shutdown-grace", "600", "--backend-url", url) as service:
+        with httpx.Client(base_url=service.url) as client:
+            job_id = _start(client, "slow")
+        service.process.send_signal(signal.SIGTERM)
+        until(lambda: _refuses(service.url))
+        service.stop()
+        assert service.process.returncode == 0
+    with started(tmp_path, "--no-workers", "--backend-url", url) as service:
+        job = httpx.get(f"{service.url}/jobs/{job_id}").json()
+        assert (job["status"], job["failures"], job["losses"]) == ("pending", 0, 0)
+
+
+def _refuses(url: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) != 0
+
+
 def test_not_even_a_blocked_thread_holds_the_end_up(tmp_path: Path):
     with started(tmp_path, "--shutdown-grace", "0.2", "--backend-url", "memory://") as service:
         with httpx.Client(base_url=service.url) as client:
@@ -411,10 +430,3 @@ async def test_ending_the_server_ends_streams(on_memory: Running):
         on_memory.server.should_exit = True
         assert [event.name async for event in stream] == ["server.shutdown"]
     await eventually(lambda: on_memory.state.streams.taken == 0)
-
-
-def test_a_second_signal_hurries():
-    server = Server.__new__(Server)
-    server.should_exit, server.force_exit = True, False
-    server.handle_exit(signal.SIGTERM, None)
-    assert server.force_exit
