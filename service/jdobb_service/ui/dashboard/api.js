@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/preact.js";
 import { onUpdate } from "./live.js";
+import { settings } from "./settings.js";
 
 export const BASE = new URL(".", location.href.replace(/[?#].*/, ""));
 const SLOWLY = 15000;
@@ -40,7 +41,7 @@ export async function request(method, path, body, { headers = {}, signal } = {})
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({ title: `${answer.status} ${answer.statusText}` }));
   const error = new ApiError(answer.status, problem);
-  if (error.code === "unauthenticated" && path !== "session") for (const listener of signedOut) listener();
+  if (error.code === "unauthenticated" && !headers.Authorization) for (const listener of signedOut) listener();
   throw error;
 }
 
@@ -64,7 +65,7 @@ export function address(path, query) {
 
 /**
  * Read what is at `path` and keep it fresh: after updates that `matters` (at most once a second), after a gap in
- * the stream, and slowly without any. Returns {data, error, reload}.
+ * the stream, and slowly without any; not while updates are paused or nobody looks. Returns {data, error, reload}.
  */
 export function useResource(path, { matters = () => true, read = getJson } = {}) {
   const [state, set] = useState({ path, data: undefined, error: undefined });
@@ -84,6 +85,7 @@ export function useResource(path, { matters = () => true, read = getJson } = {})
     let due = Infinity;
     let last = 0;
     let over = false;
+    let first = true;
     const at = (instant) => {
       if (over || instant >= due) return;
       clearTimeout(timer);
@@ -92,7 +94,8 @@ export function useResource(path, { matters = () => true, read = getJson } = {})
     };
     const again = async () => {
       due = Infinity;
-      if (!document.hidden) {
+      if (first || (!document.hidden && settings.live)) {
+        first = false;
         last = Date.now();
         await reload();
       }

@@ -8,9 +8,10 @@ export const KEYS = [
   ["r", "Retry"], ["c", "Cancel"], ["p", "Pause or resume live updates"], ["?", "These keys"],
 ];
 
+const TYPING = "textarea, select, input:not([type=checkbox], [type=radio]), dialog *";
+
 function isTyping(event) {
-  const { target } = event;
-  return event.metaKey || event.ctrlKey || event.altKey || target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) && target.type !== "checkbox";
+  return event.metaKey || event.ctrlKey || event.altKey || event.target.matches?.(TYPING);
 }
 
 /** Call the function that belongs to a key. */

@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/preact.js";
 import { post, useResource } from "./api.js";
 import { Empty, Failure, Time, shortId } from "./parts.js";
 import { link } from "./router.js";
-import { useScopes } from "./session.js";
+import { may } from "./session.js";
 import { useNow } from "./time.js";
 
 const RUNS_SHOWN = 2;
@@ -13,7 +13,6 @@ export function Workers() {
   const { data, error, reload } = useResource("workers", { matters: (update) => update.kind === "status" });
   const [failure, fail] = useState();
   const now = useNow();
-  const may = useScopes();
   const tell = (worker, directive) => async () => {
     try {
       await post(`workers/${encodeURIComponent(worker.id)}/${directive}`);
