@@ -1,4 +1,4 @@
-"""A headless Chromium, the examples on an origin of their own, and a service."""
+"""A headless Chromium, the examples on an origin of their own, and services."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.support.browsing import Quiet, Service, http_server
+from tests.support.dashboard import Trouble, visitor
 from tests.support.processes import ROOT
 
 
@@ -26,34 +30,65 @@ def pages() -> Iterator[str]:
 
 @pytest.fixture
 def service(tmp_path: Path, pages: str) -> Iterator[Service]:
-    started = Service(tmp_path, pages)
+    started = Service(tmp_path, JDOBB_CORS_ORIGINS=pages)
     started.start()
     yield started
     started.stop()
 
 
-@pytest.fixture(scope="session")
-def chromium() -> dict[str, str | None]:
-    """Return where Chromium is."""
-    done = subprocess.run(
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Return a service with handlers, which the tests of a module share."""
+    started = Service(tmp_path_factory.mktemp("service"), "tests.support.dashboard_handlers:router")
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    done = subprocess.run(  # noqa: ASYNC221 - nothing else runs yet
         [sys.executable, ROOT / "scripts/setup_browser.py"], check=True, stdout=subprocess.PIPE
     )
-    return json.loads(done.stdout)
-
-
-@pytest.fixture
-async def page(chromium: dict[str, str | None]) -> AsyncIterator[Page]:
-    """Return an empty page; an error in its scripts fails the test."""
+    chromium = json.loads(done.stdout)
     libraries = {} if chromium["libraries"] is None else {"LD_LIBRARY_PATH": chromium["libraries"]}
-    errors: list[Exception] = []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
+        launched = await playwright.chromium.launch(
             executable_path=chromium["executable"],
             args=["--no-sandbox", "--disable-gpu"],
             env={**os.environ, **libraries},
         )
-        opened = await browser.new_page()
-        opened.on("pageerror", lambda error: errors.append(error))  # noqa: PLW0108 - playwright sets an attribute
-        yield opened
-        await browser.close()
+        yield launched
+        await launched.close()
+
+
+Visit = Callable[..., AbstractAsyncContextManager[tuple[BrowserContext, Trouble]]]
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Visit:
+    """Return what opens a browser context on an origin."""
+
+    def opened(origin: str, **options: Any) -> AbstractAsyncContextManager[tuple[BrowserContext, Trouble]]:
+        return visitor(browser, origin, **options)
+
+    return opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """Return an empty page; an error in its scripts fails the test."""
+    errors: list[Exception] = []
+    context = await browser.new_context()
+    opened = await context.new_page()
+    opened.on("pageerror", lambda error: errors.append(error))  # noqa: PLW0108 - playwright sets an attribute
+    yield opened
+    await context.close()
     assert errors == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def dashboard(visit: Visit, running: Service) -> AsyncIterator[Page]:
+    """Return a page for the dashboard of the shared service."""
+    async with visit(running.url) as (context, _):
+        yield await context.new_page()

@@ -35,19 +35,24 @@ def http_server(handler: type[BaseHTTPRequestHandler] | partial, port: int = 0) 
 
 
 class Service:
-    """A process of the service on an SQLite file; it can be stopped and started on the same port."""
+    """A process of the service on an SQLite file; it can be stopped and started on the same port.
 
-    def __init__(self, folder: Path, origin: str) -> None:
+    ``arguments`` are those of ``jdobb serve``, ``settings`` its environment.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         self.backend_url = f"sqlite:///{folder / 'jobs.db'}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._folder, self._origin = folder, origin
+        self._folder, self._arguments, self._settings = folder, arguments, settings
         self._stack = ExitStack()
 
     def start(self) -> None:
         log = self._folder / "service.log"
-        settings = {"JDOBB_BACKEND_URL": self.backend_url, "JDOBB_CORS_ORIGINS": self._origin}
-        process = self._stack.enter_context(jdobb("serve", "--port", str(self.port), log=log, **settings))
+        settings = {"JDOBB_BACKEND_URL": self.backend_url, **self._settings}
+        process = self._stack.enter_context(
+            jdobb("serve", *self._arguments, "--port", str(self.port), log=log, **settings)
+        )
         with httpx.Client(base_url=self.url) as client:
             wait_until_ready(client, process, log)
 

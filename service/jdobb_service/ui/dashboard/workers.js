@@ -25,7 +25,7 @@ export function Workers() {
     <${Failure} error=${error ?? failure} />
     ${!data ? html`<div class="loading"></div>` : !data.items.length ? html`<${Empty}>No worker is there: jobs wait. <code>jdobb worker module:router</code> starts one.<//>` : html`
     <section class="card scroll"><table>
-      <thead><tr><th>Worker</th><th>Host</th><th class="n">Slots</th><th>Job types</th><th>Runs</th><th class="n">Heard of</th><th></th></tr></thead>
+      <thead><tr><th>Worker</th><th>Host</th><th class="n">Slots</th><th>Job types</th><th>Runs</th><th class="n">Heard of</th><td></td></tr></thead>
       <tbody>${data.items.map((worker) => html`<tr key=${worker.id} class=${worker.stale ? "stale" : ""}>
         <th scope="row"><span class="mono">${worker.id}</span> ${worker.stale ? html`<span class="status failed">silent</span>` : worker.directive !== "run" ? html`<span class="status paused">${worker.directive}</span>` : ""}</th>
         <td>${worker.host}<span class="faint"> pid ${worker.pid}</span></td>
