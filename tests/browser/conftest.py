@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tests.support.browsing import Quiet, Service, http_server
 from tests.support.dashboard import Trouble, visitor
 from tests.support.processes import ROOT
+
+
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture
@@ -88,7 +91,18 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def dashboard(visit: Visit, running: Service) -> AsyncIterator[Page]:
+async def context(visit: Visit, running: Service) -> AsyncIterator[tuple[BrowserContext, Trouble]]:
+    """Return a browser context on the shared service, and what goes wrong in it."""
+    async with visit(running.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def trouble(context: tuple[BrowserContext, Trouble]) -> Trouble:
+    return context[1]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def dashboard(context: tuple[BrowserContext, Trouble]) -> Page:
     """Return a page for the dashboard of the shared service."""
-    async with visit(running.url) as (context, _):
-        yield await context.new_page()
+    return await context[0].new_page()

@@ -82,9 +82,10 @@ async def enter_silent_worker(service: Service, name: str) -> None:
 
 async def claimed(queue: JobQueue, job_type: str, data: dict[str, Any] | None = None, **fields: Any) -> tuple[str, str]:
     """Enqueue and claim a job; return its id and its lease token."""
-    await queue.enqueue(job_type, data or {}, **fields)
+    job_id = await queue.enqueue(job_type, data or {}, **fields)
     job = await queue.claim([job_type], worker_id="by-hand", lease=3600)
     assert job is not None
+    assert job.id == job_id, "another one of the type was ready"
     assert job.lease_token is not None
     return job.id, job.lease_token
 

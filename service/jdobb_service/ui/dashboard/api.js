@@ -65,12 +65,12 @@ export function address(path, query) {
 
 /**
  * Read what is at `path` and keep it fresh: after updates that `matters` (at most once a second), after a gap in
- * the stream, and slowly without any; not while updates are paused or nobody looks. Returns {data, error, reload}.
+ * the stream, and `every` so many milliseconds without any; not while updates are paused or nobody looks. Returns {data, error, reload}.
  */
-export function useResource(path, { matters = () => true, read = getJson } = {}) {
+export function useResource(path, { matters = () => true, read = getJson, every = SLOWLY } = {}) {
   const [state, set] = useState({ path, data: undefined, error: undefined });
   const now = useRef({});
-  now.current = { matters, read };
+  now.current = { matters, read, every };
   const reload = useCallback(async () => {
     if (path === undefined) return;
     try {
@@ -99,7 +99,7 @@ export function useResource(path, { matters = () => true, read = getJson } = {})
         last = Date.now();
         await reload();
       }
-      at(Date.now() + SLOWLY);
+      at(Date.now() + now.current.every);
     };
     const leave = onUpdate((update) => {
       if (update === undefined || now.current.matters(update)) at(Math.max(Date.now(), last + AT_MOST_EVERY));

@@ -8,9 +8,11 @@ import { onUpdate } from "./live.js";
 import { Ask, Empty, Failure, Progress, STATUSES, Select, Status, TERMINAL, Time, number, shortId } from "./parts.js";
 import { go, link } from "./router.js";
 import { may } from "./session.js";
+import { settings } from "./settings.js";
 import { duration, useNow } from "./time.js";
 
 const PAGE = 50;
+const LOOK_EVERY = 5000;
 const ACTIONS = {
   cancel: { label: "Cancel", scope: "cancel", of: ["pending", "processing"], danger: true, done: "cancelled" },
   retry: { label: "Retry", scope: "enqueue", of: ["failed", "cancelled"], done: "put back" },
@@ -43,7 +45,7 @@ function changed(query, name, value) {
 }
 
 function Tabs({ filter, query }) {
-  const { data } = useResource("stats");
+  const { data } = useResource("stats", { every: LOOK_EVERY });
   const counts = data && (filter.job_type.length ? countsOf(data, filter.job_type) : data.counts);
   const total = counts && STATUSES.reduce((all, status) => all + counts[status], 0);
   const [chosen] = filter.status;
@@ -95,7 +97,10 @@ function Filters({ filter, query }) {
   </div>`;
 }
 
-/** Rows that were read stay where they are and change in place; what is new waits until it is asked for. */
+/**
+ * Rows that were read stay where they are and change in place; what is new waits until it is asked for.
+ * That a job was enqueued is no update: the list is looked at again for it.
+ */
 function useRows(filter) {
   const rows = useRef(new Map());
   const strangers = useRef(new Set());
@@ -133,22 +138,23 @@ function useRows(filter) {
       for (const id of rows.current.keys()) if (!seen.has(id) && !cursor) strangers.current.add(id);
       redraw();
     } catch {
-      // The next gap in the stream brings here again.
+      // It is tried again soon.
     }
   };
   useEffect(() => {
     read();
-    return onUpdate((update) => {
-      if (update === undefined) {
-        if (rows.current.size) catchUp();
-        else read();
-        return;
-      }
+    const timer = setInterval(() => document.hidden || !settings.live || catchUp(), LOOK_EVERY);
+    const leave = onUpdate((update) => {
+      if (update === undefined) return void catchUp();
       const job = rows.current.get(update.job_id);
       if (job) rows.current.set(job.id, after(job, update));
       else if (update.kind === "status") strangers.current.add(update.job_id);
       redraw();
     });
+    return () => {
+      clearInterval(timer);
+      leave();
+    };
   }, []);
   const jobs = isRead ? [...rows.current.values()] : undefined;
   return { jobs, next, error, fresh: strangers.current.size, reload: () => read(), more: () => read(next) };
@@ -176,18 +182,22 @@ function List({ filter }) {
   const now = useNow();
   const toggle = (id) => {
     setAll(false);
+    tell(undefined);
     pick((before) => {
       const then = new Set(before);
       if (!then.delete(id)) then.add(id);
       return then;
     });
   };
+  const place = () => {
+    const focused = [...(rows.current?.children ?? [])].indexOf(document.activeElement.closest("tr"));
+    return focused < 0 ? at : focused;
+  };
   const move = (by) => {
-    const to = Math.max(0, Math.min((jobs?.length ?? 0) - 1, at + by));
-    setAt(to);
+    const to = Math.max(0, Math.min((jobs?.length ?? 0) - 1, place() + by));
     rows.current?.children[to]?.querySelector("a").focus();
   };
-  const here = () => jobs?.[at];
+  const here = () => jobs?.[place()];
   const act = async (action) => {
     const job = here();
     if (!job || !may(ACTIONS[action].scope) || !ACTIONS[action].of.includes(job.status)) return;
@@ -214,11 +224,7 @@ function List({ filter }) {
   const target = all ? { filter } : { ids: [...picked] };
   return html`
     <${Failure} error=${error ?? failure} />
-    <div role="status">${outcome}</div>
-    ${fresh > 0 && html`<button class="pill" onClick=${reload}>${number(fresh)} new or changed – show</button>`}
-    ${picked.size > 0 && html`<${Bulk} target=${target} count=${picked.size} all=${all} canAll=${every && next !== null}
-      onAll=${() => setAll(true)} onClear=${clear}
-      onDone=${(text) => { tell(text); clear(); reload(); }} />`}
+    <div class="afloat">${fresh > 0 && html`<button class="pill" onClick=${reload}>${number(fresh)} new or changed – show</button>`}</div>
     ${!jobs.length ? html`<${Empty}>No job fits.<//>` : html`
     <section class="card scroll"><table class="jobs">
       <thead><tr>
@@ -227,13 +233,17 @@ function List({ filter }) {
       </tr></thead>
       <tbody ref=${rows}>${jobs.map((job, n) => html`<${Row} key=${job.id} job=${job} now=${now} picked=${picked.has(job.id)} current=${n === at} come=${() => setAt(n)} toggle=${toggle} />`)}</tbody>
     </table></section>
-    ${next !== null && html`<div class="row center"><button onClick=${more}>Show more</button></div>`}`}`;
+    ${next !== null && html`<div class="row center"><button onClick=${more}>Show more</button></div>`}`}
+    ${picked.size > 0 && html`<${Bulk} target=${target} count=${picked.size} all=${all} canAll=${every && next !== null}
+      onAll=${() => setAll(true)} onClear=${clear}
+      onDone=${(text) => { tell(text); clear(); reload(); }} />`}
+    <p class="outcome" role="status">${outcome}</p>`;
 }
 
 function Row({ job, now, picked, current, come, toggle }) {
   const ends = job.completed_at ? Date.parse(job.completed_at) : now;
   const took = job.started_at && job.status !== "pending" ? (ends - Date.parse(job.started_at)) / 1000 : null;
-  return html`<tr class=${current ? "current" : ""} onFocusIn=${come}>
+  return html`<tr class=${current ? "current" : ""} onfocusin=${come}>
     <td><input type="checkbox" aria-label=${`Select ${job.id}`} checked=${picked} onChange=${() => toggle(job.id)} /></td>
     <td><${Status} of=${job.status} /></td>
     <th scope="row"><a class="mono" href=${link("jobs", { id: job.id })} title=${job.id}>${shortId(job.id)}</a></th>

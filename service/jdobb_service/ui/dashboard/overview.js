@@ -14,7 +14,7 @@ const HOUR = 3600000;
 const onStatus = (update) => update.kind === "status";
 
 export function Overview() {
-  const { data: stats, error } = useResource("stats");
+  const { data: stats, error } = useResource("stats", { every: 5000 });
   const { data: types } = useResource("job-types", { matters: onStatus });
   const { data: workers } = useResource("workers", { matters: () => false });
   const { data: errors } = useResource("stats/errors", { matters: onStatus });
