@@ -1,4 +1,4 @@
-"""A headless Chromium, the examples on an origin of their own, and a service."""
+"""A headless Chromium, the examples on an origin of their own, and services."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tests.support.browsing import Quiet, http_server
+from tests.support.dashboard import Trouble, visitor
 from tests.support.processes import ROOT
 from tests.support.restarts import Service
+
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture
@@ -33,28 +39,70 @@ def service(tmp_path: Path, pages: str) -> Iterator[Service]:
     started.stop()
 
 
-@pytest.fixture(scope="session")
-def chromium() -> dict[str, str | None]:
-    """Return where Chromium is."""
-    done = subprocess.run(
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Return a service with handlers, which the tests of a module share."""
+    started = Service(tmp_path_factory.mktemp("service"), "tests.support.dashboard_handlers:router")
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    done = subprocess.run(  # noqa: ASYNC221 - nothing else runs yet
         [sys.executable, ROOT / "scripts/setup_browser.py"], check=True, stdout=subprocess.PIPE
     )
-    return json.loads(done.stdout)
-
-
-@pytest.fixture
-async def page(chromium: dict[str, str | None]) -> AsyncIterator[Page]:
-    """Return an empty page; an error in its scripts fails the test."""
+    chromium = json.loads(done.stdout)
     libraries = {} if chromium["libraries"] is None else {"LD_LIBRARY_PATH": chromium["libraries"]}
-    errors: list[Exception] = []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
+        launched = await playwright.chromium.launch(
             executable_path=chromium["executable"],
             args=["--no-sandbox", "--disable-gpu"],
             env={**os.environ, **libraries},
         )
-        opened = await browser.new_page()
-        opened.on("pageerror", lambda error: errors.append(error))  # noqa: PLW0108 - playwright sets an attribute
-        yield opened
-        await browser.close()
+        yield launched
+        await launched.close()
+
+
+Visit = Callable[..., AbstractAsyncContextManager[tuple[BrowserContext, Trouble]]]
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Visit:
+    """Return what opens a browser context on an origin."""
+
+    def opened(origin: str, **options: Any) -> AbstractAsyncContextManager[tuple[BrowserContext, Trouble]]:
+        return visitor(browser, origin, **options)
+
+    return opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """Return an empty page; an error in its scripts fails the test."""
+    errors: list[Exception] = []
+    context = await browser.new_context()
+    opened = await context.new_page()
+    opened.on("pageerror", lambda error: errors.append(error))  # noqa: PLW0108 - playwright sets an attribute
+    yield opened
+    await context.close()
     assert errors == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(visit: Visit, running: Service) -> AsyncIterator[tuple[BrowserContext, Trouble]]:
+    """Return a browser context on the shared service, and what goes wrong in it."""
+    async with visit(running.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def trouble(context: tuple[BrowserContext, Trouble]) -> Trouble:
+    return context[1]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def dashboard(context: tuple[BrowserContext, Trouble]) -> Page:
+    """Return a page for the dashboard of the shared service."""
+    return await context[0].new_page()

@@ -7,12 +7,15 @@ import threading
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import quote
 
+import pytest
 from playwright.async_api import Page
 
 from jdobb_async_queue import JobQueue
 from tests.support.browsing import http_server
 from tests.support.processes import ROOT
 from tests.support.restarts import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def show(page: Page, pages: str, url: str) -> None:
@@ -30,7 +33,7 @@ def streams(page: Page, service: Service) -> list[str]:
     return found
 
 
-def test_the_module_is_small_and_needs_nothing():
+async def test_the_module_is_small_and_needs_nothing():
     module = ROOT.joinpath("examples/job-stream.js").read_text()
     assert len(module.encode()) < 3072
     assert "import " not in module

@@ -185,6 +185,15 @@ class TestSessions:
         other = await finished(service)
         assert (await service.client.get(f"/jobs/{other}", headers=own)).status_code == 404
 
+    async def test_it_tells_who_calls_and_what_they_may_do(self, service: Running, on_memory: Running):
+        for headers in ({"cookie": await begin(service)}, BEARER):
+            answer = await service.client.get("/session", headers=headers)
+            assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+            assert answer.json() == {"caller": "shop", "scopes": ["enqueue", "read", "cancel"]}
+        assert (await service.client.get("/session")).status_code == 401
+        anybody = (await on_memory.client.get("/session")).json()
+        assert anybody == {"caller": "anonymous", "scopes": ["enqueue", "read", "cancel", "work", "admin"]}
+
     async def test_a_key_is_needed_to_begin_one(self, service: Running):
         cookie = {"cookie": await begin(service), "origin": service.url}
         for headers in ({}, {"authorization": "Bearer wrong"}, cookie):

@@ -177,7 +177,7 @@ async def test_the_pages_ask_nobody_else(on_memory: Running):
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
         assert "unsafe" not in policy
         assert "://" not in page.text
-        assert not re.search(r"<script(?! src)|<style|\son\w+=|style=", page.text)
+        assert not re.search(r"<script(?! src| type="module" src)|<style|\son\w+=|style=", page.text)
         for link in re.findall(r'(?:href|src)="([^"]+)"', page.text):
             found = await on_memory.client.get(f"/{link}")
             assert found.status_code == 200, link
@@ -188,8 +188,9 @@ async def test_the_pages_ask_nobody_else(on_memory: Running):
                 assert again.status_code == 304
 
 
-def test_the_vendored_files_are_what_their_manifest_says():
-    folder = files("jdobb_service") / "ui" / "swagger"
+@pytest.mark.parametrize(("place", "licence"), [("swagger", "LICENSE"), ("vendor", "LICENSE.uplot")])
+def test_the_vendored_files_are_what_their_manifest_says(place: str, licence: str):
+    folder = files("jdobb_service") / "ui" / place
     manifest = json.loads((folder / "manifest.json").read_text())
     found = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()
@@ -197,8 +198,28 @@ def test_the_vendored_files_are_what_their_manifest_says():
         if file.name != "manifest.json"
     }
     assert found == manifest["sha256"]
-    assert "LICENSE" in found
+    assert licence in found
 
+
+def test_the_dashboard_watches_by_the_module_of_the_examples():
+    ours = files("jdobb_service") / "ui" / "dashboard" / "job-stream.js"
+    assert ours.read_bytes() == ROOT.joinpath("examples/job-stream.js").read_bytes()
+    assert len(ours.read_bytes()) < 3072
+
+
+async def test_nothing_but_the_dashboards_own_files_is_served_below_ui(on_memory: Running):
+    for path in ("dashboard/main.js", "vendor/preact.js", "dashboard/style.css"):
+        found = await on_memory.client.get(f"/ui/{path}")
+        assert found.status_code == 200
+        again = await on_memory.client.get(f"/ui/{path}", headers={"if-none-match": found.headers["etag"]})
+        assert again.status_code == 304
+    for path in ("vendor/manifest.json", "dashboard/", "index.html", "../pages.py", "%2e%2e/pages.py"):
+        assert (await on_memory.client.get(f"/ui/{path}")).status_code == 404
+
+
+async def test_on_the_dashboard_no_text_becomes_code(on_memory: Running):
+    page = await on_memory.client.get("/")
+    assert "require-trusted-types-for 'script'" in page.headers["content-security-policy"]
 
 @pytest.mark.parametrize("kind", CATALOGUE.items(), ids=lambda item: item[0])
 def test_every_problem_is_an_error_with_a_sentence(kind):

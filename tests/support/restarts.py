@@ -12,19 +12,22 @@ from tests.support.processes import jdobb, wait_until_ready
 
 
 class Service:
-    """A process of the service on an SQLite file; it can be stopped and started on the same port."""
+    """A process of the service on an SQLite file; it can be stopped and started on the same port.
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    ``arguments`` are those of ``jdobb serve``, ``settings`` its environment.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         self.backend_url = f"sqlite:///{folder / 'jobs.db'}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "service.log"
+        self._arguments = ("serve", *arguments, "--port", str(self.port))
         self._settings = {"JDOBB_BACKEND_URL": self.backend_url, **settings}
         self._stack = ExitStack()
 
     def start(self) -> None:
-        arguments = ("serve", "--port", str(self.port))
-        process = self._stack.enter_context(jdobb(*arguments, log=self._log, **self._settings))
+        process = self._stack.enter_context(jdobb(*self._arguments, log=self._log, **self._settings))
         with httpx.Client(base_url=self.url) as client:
             wait_until_ready(client, process, self._log)
 

@@ -187,7 +187,7 @@ async def test_the_lease_of_a_handler_that_cleans_up_is_kept_until_it_has_ended(
 
 
 async def test_an_attempt_that_timed_out_fails_although_its_cleanup_outlasts_the_lease(make_queue, start):
-    queue = make_queue(clock=SystemClock(), lease=0.3)
+    queue = make_queue(clock=SystemClock(), lease=0.8)
     runs = 0
 
     async def email(ctx):
@@ -196,7 +196,7 @@ async def test_an_attempt_that_timed_out_fails_although_its_cleanup_outlasts_the
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0.8)
+            await asyncio.sleep(1.6)
 
     await start(on=queue, email=email)
     job = await queue.wait(await queue.enqueue("email", timeout=0.05), WITHIN)

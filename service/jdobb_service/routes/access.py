@@ -70,11 +70,23 @@ async def begin_session(call: Call) -> Response:
     if key is not None and call.header(b"authorization") is None:
         raise unauthenticated("A session does not begin another one: send the API key.")
     expires_at = int(time.time()) + LIFETIME
-    scopes = [scope for scope in SCOPES if call.caller.may(scope)]
-    session = wire.Session(caller=call.caller.id, scopes=scopes, expires_at=_instant(expires_at))
+    session = wire.Session(caller=call.caller.id, scopes=_scopes(call), expires_at=_instant(expires_at))
     if key is None:
         return _created(session)
     return _created(session, _cookie(call, call.state.signer.sign(SESSION, key.id, expires_at), LIFETIME))
+
+
+@operation(
+    resource,
+    "GET",
+    "/session",
+    scope="read",
+    success=[Success(200, "Who calls.", wire.WhoIsThere)],
+)
+async def show_session(call: Call) -> Response:
+    """Tell who calls and what they may do, by a session or an API key."""
+    who = wire.WhoIsThere(caller=call.caller.id, scopes=_scopes(call))
+    return JsonResponse(to_json(who), 200, {"cache-control": "no-store"})
 
 
 @operation(
@@ -91,6 +103,10 @@ async def end_session(call: Call) -> Response:
         raise Problem("foreign-origin")
     headers = {"cache-control": "no-store", "set-cookie": _cookie(call, "", 0)}
     return Response(status_code=204, headers=headers)
+
+
+def _scopes(call: Call) -> list[str]:
+    return [scope for scope in SCOPES if call.caller.may(scope)]
 
 
 def _created(answer: BaseModel, set_cookie: str | None = None) -> Response:

@@ -30,6 +30,13 @@ class EventToken(BaseModel):
     expires_at: datetime
 
 
+class WhoIsThere(BaseModel):
+    """Who calls, and what they may do."""
+
+    caller: str = Field(description="The id of the API key; `anonymous` without.")
+    scopes: list[str]
+
+
 class Session(BaseModel):
     """A session; a service without API keys needs none and sets no cookie."""
 

@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/preact.js";
 import { onUpdate } from "./live.js";
+import { settings } from "./settings.js";
 
 export const BASE = new URL(".", location.href.replace(/[?#].*/, ""));
 const SLOWLY = 15000;
@@ -40,7 +41,7 @@ export async function request(method, path, body, { headers = {}, signal } = {})
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({ title: `${answer.status} ${answer.statusText}` }));
   const error = new ApiError(answer.status, problem);
-  if (error.code === "unauthenticated" && path !== "session") for (const listener of signedOut) listener();
+  if (error.code === "unauthenticated" && !headers.Authorization) for (const listener of signedOut) listener();
   throw error;
 }
 
@@ -64,12 +65,12 @@ export function address(path, query) {
 
 /**
  * Read what is at `path` and keep it fresh: after updates that `matters` (at most once a second), after a gap in
- * the stream, and slowly without any. Returns {data, error, reload}.
+ * the stream, and `every` so many milliseconds without any; not while updates are paused or nobody looks. Returns {data, error, reload}.
  */
-export function useResource(path, { matters = () => true, read = getJson } = {}) {
+export function useResource(path, { matters = () => true, read = getJson, every = SLOWLY } = {}) {
   const [state, set] = useState({ path, data: undefined, error: undefined });
   const now = useRef({});
-  now.current = { matters, read };
+  now.current = { matters, read, every };
   const reload = useCallback(async () => {
     if (path === undefined) return;
     try {
@@ -84,6 +85,7 @@ export function useResource(path, { matters = () => true, read = getJson } = {})
     let due = Infinity;
     let last = 0;
     let over = false;
+    let first = true;
     const at = (instant) => {
       if (over || instant >= due) return;
       clearTimeout(timer);
@@ -92,11 +94,12 @@ export function useResource(path, { matters = () => true, read = getJson } = {})
     };
     const again = async () => {
       due = Infinity;
-      if (!document.hidden) {
+      if (first || (!document.hidden && settings.live)) {
+        first = false;
         last = Date.now();
         await reload();
       }
-      at(Date.now() + SLOWLY);
+      at(Date.now() + now.current.every);
     };
     const leave = onUpdate((update) => {
       if (update === undefined || now.current.matters(update)) at(Math.max(Date.now(), last + AT_MOST_EVERY));

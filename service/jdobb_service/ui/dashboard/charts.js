@@ -40,7 +40,7 @@ export function Chart({ times, series, unit, label }) {
             stroke: color(one.color),
             fill: one.fill && `${color(one.color)}22`,
             width: 1.75,
-            points: { show: false },
+            points: unit === "seconds" ? { size: 4 } : { show: false },
             dash: one.dash,
             value: (_, value) => (value === null ? "–" : show(value)),
           })),
@@ -77,7 +77,7 @@ export function Chart({ times, series, unit, label }) {
   return html`<figure class="chart" ref=${place} aria-label=${label}>
     <div></div>
     <figcaption>
-      ${series.map((one) => html`<span class="key"><i class=${`swatch ${one.color.slice(2)}`}></i>${one.label}</span>`)}
+      ${series.map((one) => html`<span class="key"><i class=${`swatch ${one.color.slice(2)} ${one.dash ? "dashed" : ""}`}></i>${one.label}</span>`)}
       <span class="readout"></span>
     </figcaption>
   </figure>`;

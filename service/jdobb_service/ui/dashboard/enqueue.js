@@ -2,21 +2,22 @@
 
 import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
 import { request, useResource } from "./api.js";
-import { curl } from "./job.js";
-import { members } from "./json.js";
-import { Copy, Failure, Select } from "./parts.js";
+import { curl } from "./curl.js";
+import { indented, members } from "./json.js";
+import { learnTypes } from "./live.js";
+import { Code, Failure, Select } from "./parts.js";
 import { go, link } from "./router.js";
-import { useScopes } from "./session.js";
+import { may } from "./session.js";
 
 export function Enqueue({ query }) {
   const { data: types } = useResource("job-types", { matters: () => false });
   const [jobType, setType] = useState(query.get("job_type") ?? "");
   const [data, setData] = useState("{}");
+  const [metadata, setMetadata] = useState("");
   const [priority, setPriority] = useState("normal");
   const [delay, setDelay] = useState("");
   const [raw, setRaw] = useState(false);
   const [error, fail] = useState();
-  const may = useScopes();
   const from = query.get("from");
   useEffect(() => {
     if (!from) return;
@@ -26,7 +27,8 @@ export function Enqueue({ query }) {
         const found = members(text);
         setType(JSON.parse(found.job_type));
         setPriority(JSON.parse(found.priority));
-        setData(found.data);
+        setData(indented(found.data));
+        if (found.metadata !== "{}") setMetadata(indented(found.metadata));
       } catch (failure) {
         fail(failure);
       }
@@ -36,25 +38,32 @@ export function Enqueue({ query }) {
     if (!jobType && types?.items.length) setType(types.items[0].job_type);
   }, [types]);
   const schema = types?.items.find((one) => one.job_type === jobType)?.schema;
-  const value = useMemo(() => parsed(data), [data]);
+  const value = useMemo(() => membersOf(data), [data]);
   const formed = schema?.type === "object" && schema.properties && value !== undefined && !raw && isPlain(schema);
-  const body = `{"job_type":${JSON.stringify(jobType)},"data":${data.trim() || "{}"}${priority === "normal" ? "" : `,"priority":"${priority}"`}${delay ? `,"delay":${Number(delay)}` : ""}}`;
+  const body = `{${[
+    `"job_type":${JSON.stringify(jobType)}`,
+    `"data":${data.trim() || "{}"}`,
+    metadata.trim() && `"metadata":${metadata.trim()}`,
+    priority !== "normal" && `"priority":"${priority}"`,
+    delay && `"delay":${Number(delay)}`,
+  ].filter(Boolean).join(",")}}`;
   const send = async (event) => {
     event.preventDefault();
     fail(undefined);
-    if (value === undefined) return fail(new Error("The data is not JSON."));
+    if (value === undefined) return fail(new Error("The data is not a JSON object."));
+    if (membersOf(metadata) === undefined) return fail(new Error("The metadata is not a JSON object."));
     try {
       const job = await (await request("POST", "jobs", body)).json();
+      learnTypes([job.job_type]);
       go(link("jobs", { id: job.id }));
     } catch (failure) {
       fail(failure);
     }
   };
   const change = (name, to) => {
-    const next = { ...value };
-    if (to === undefined) delete next[name];
-    else next[name] = to;
-    setData(JSON.stringify(next, null, 2));
+    const next = { ...value, [name]: to };
+    const texts = Object.entries(next).filter(([, text]) => text !== undefined);
+    setData(indented(`{${texts.map(([key, text]) => `${JSON.stringify(key)}:${text}`).join(",")}}`));
   };
   return html`<header class="row"><h1>Enqueue</h1></header>
     <form class="card enqueue" onSubmit=${send}>
@@ -70,16 +79,22 @@ export function Enqueue({ query }) {
       ${formed ? html`<${Fields} schema=${schema} value=${value} change=${change} />`
         : html`<textarea rows="10" spellcheck="false" aria-label="Data as JSON" value=${data} onInput=${(event) => setData(event.target.value)}
             aria-invalid=${value === undefined}></textarea>`}
+      <details open=${metadata !== ""}><summary>Metadata</summary>
+        <textarea rows="3" spellcheck="false" aria-label="Metadata as JSON" value=${metadata} placeholder='{"customer": "4711"}'
+          onInput=${(event) => setMetadata(event.target.value)} aria-invalid=${membersOf(metadata) === undefined}></textarea></details>
       <${Failure} error=${error} />
       <div class="row"><button class="primary" disabled=${!may("enqueue")}>Enqueue</button></div>
     </form>
     <section class="card"><header class="row"><h2>The same from anywhere</h2></header>
-      <div class="json"><${Copy} text=${curl(body)} label="Copy as curl" /><pre tabindex="0">${curl(body)}</pre></div></section>`;
+      <${Code} text=${curl(body)} label="as curl" /></section>`;
 }
 
-function parsed(text) {
+/** Return the texts of a JSON object's members by name, undefined when the text is no such object. */
+function membersOf(text) {
   try {
-    return JSON.parse(text.trim() || "{}");
+    const json = text.trim() || "{}";
+    const value = JSON.parse(json);
+    return value !== null && typeof value === "object" && !Array.isArray(value) ? members(json) : undefined;
   } catch {
     return undefined;
   }
@@ -100,18 +115,29 @@ function Fields({ schema, value, change }) {
     </label>`)}</div>`;
 }
 
+const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?$/i;
+
+/** `value` is the JSON text of the field, which keeps numbers that JavaScript would round. */
 function Field({ name, property, required, value, change }) {
   if (property.enum) {
-    const options = required && property.default === undefined ? property.enum : ["", ...property.enum];
-    const chosen = value ?? property.default ?? "";
-    return html`<${Select} value=${chosen} onChoose=${(one) => change(name, one || undefined)} options=${options} />`;
+    const texts = property.enum.map((one) => JSON.stringify(one));
+    const options = property.enum.map((one, n) => [texts[n], String(one)]);
+    const chosen = value ?? (property.default === undefined ? "" : JSON.stringify(property.default));
+    return html`<${Select} value=${chosen} onChoose=${(text) => change(name, text || undefined)} required=${required}
+      options=${texts.includes(chosen) && required ? options : [["", "–"], ...options]} />`;
   }
   if (property.type === "boolean") {
-    return html`<input type="checkbox" checked=${value ?? property.default ?? false} onChange=${(event) => change(name, event.target.checked)} />`;
+    const checked = value === undefined ? property.default === true : value === "true";
+    return html`<input type="checkbox" checked=${checked} onChange=${(event) => change(name, String(event.target.checked))} />`;
   }
   const numeric = property.type !== "string";
-  const read = (text) => (text === "" ? undefined : numeric ? Number(text) : text);
+  const read = (text) => {
+    if (text === "") return undefined;
+    if (!numeric) return JSON.stringify(text);
+    return NUMBER.test(text) ? text : String(Number(text));
+  };
+  const shown = value === undefined ? "" : numeric ? value : JSON.parse(value);
   return html`<input type=${numeric ? "number" : "text"} step=${property.type === "integer" ? 1 : "any"} min=${property.minimum} max=${property.maximum}
-    required=${required} value=${value ?? ""} placeholder=${property.default === undefined ? "" : String(property.default)}
+    required=${required} value=${shown} placeholder=${property.default === undefined ? "" : String(property.default)}
     onInput=${(event) => change(name, read(event.target.value))} autocomplete="off" />`;
 }

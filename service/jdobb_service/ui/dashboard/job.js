@@ -2,16 +2,18 @@
 
 import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
 import { address, BASE, post, request, useResource } from "./api.js";
+import { curl } from "./curl.js";
 import { members } from "./json.js";
 import { watch } from "./job-stream.js";
 import { useKeys } from "./keys.js";
-import { onUpdate } from "./live.js";
-import { Ask, Copy, Failure, Json, Progress, Status, TERMINAL, Time } from "./parts.js";
+import { learnTypes, onUpdate } from "./live.js";
+import { Ask, Code, Copy, Failure, Json, Progress, Status, TERMINAL, Time } from "./parts.js";
 import { go, link } from "./router.js";
-import { useScopes } from "./session.js";
+import { may } from "./session.js";
 import { clock, duration, useNow } from "./time.js";
 
 const LOG_SHOWN = 200;
+const SUBMITTED = ["job_type", "data", "metadata", "priority", "ttl", "timeout", "max_attempts", "max_lost"];
 
 /** Return a job with the texts of what it carries, as they were sent. */
 async function readExactly(path) {
@@ -23,6 +25,9 @@ export function Job({ id }) {
   const path = `jobs/${encodeURIComponent(id)}`;
   const { data, error, reload } = useResource(path, { matters: (update) => update.job_id === id, read: readExactly });
   const updates = useUpdates(id, path);
+  useEffect(() => {
+    if (data) learnTypes([data.job_type]);
+  }, [data?.job_type]);
   if (!data) return html`<h1 class="mono">${id}</h1>${error ? html`<${Failure} error=${error} />` : html`<div class="loading"></div>`}`;
   const latest = updates.at(-1);
   const job = latest && latest.timestamp >= data.updated_at && !TERMINAL.has(data.status)
@@ -43,28 +48,24 @@ export function Job({ id }) {
     </div>`;
 }
 
-/** The update log: what is kept of the past, read once, and what comes. */
+/** The update log: what is kept of the past, read at first and after a gap, and what comes. */
 function useUpdates(id, path) {
   const [updates, set] = useState([]);
   useEffect(() => {
     const seen = new Map();
-    const cut = new AbortController();
     const add = (update) => {
       seen.set(update.seq, update);
       set([...seen.values()].sort((a, b) => a.seq - b.seq));
     };
-    watch(new URL(address(`${path}/events`, { last_event_id: "0" }), BASE).href, (update, name) => {
-      if (name === "message" || name === "gap") add(update);
-      if (!TERMINAL.has(update.status)) quietly();
-    }, { signal: cut.signal });
-    let timer = setTimeout(() => cut.abort(), 3000);
-    const quietly = () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => cut.abort(), 500);
-    };
-    const leave = onUpdate((update) => update?.job_id === id && add(update));
+    const readLog = () => pastUpdates(path, Math.max(0, ...seen.keys()), add);
+    let cut = readLog();
+    const leave = onUpdate((update) => {
+      if (update?.job_id === id) add(update);
+      if (update !== undefined) return;
+      cut.abort();
+      cut = readLog();
+    });
     return () => {
-      clearTimeout(timer);
       cut.abort();
       leave();
     };
@@ -72,10 +73,27 @@ function useUpdates(id, path) {
   return updates;
 }
 
+/** Give `add` what is in the log after `seq`, and let the stream go: what follows comes with that of all jobs. */
+function pastUpdates(path, seq, add) {
+  const cut = new AbortController();
+  let timer;
+  const endIn = (milliseconds) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => cut.abort(), milliseconds);
+  };
+  const show = (update, name) => {
+    if (name === "message" || name === "gap") add(update);
+    endIn(500);
+  };
+  watch(new URL(address(`${path}/events`, { last_event_id: seq }), BASE).href, show, { signal: cut.signal });
+  endIn(3000);
+  cut.signal.addEventListener("abort", () => clearTimeout(timer));
+  return cut;
+}
+
 function Head({ job, reload }) {
   const [asked, ask] = useState(false);
   const [error, fail] = useState();
-  const may = useScopes();
   const path = `jobs/${encodeURIComponent(job.id)}`;
   const live = !TERMINAL.has(job.status);
   const retryable = job.status === "failed" || job.status === "cancelled";
@@ -135,14 +153,9 @@ function Facts({ job }) {
     job.worker_id && ["Worker", html`<span class="mono">${job.worker_id}</span>`],
     job.request_id && ["Request", html`<span class="mono">${job.request_id}</span>`],
   ].filter(Boolean);
-  const body = `{"job_type":${JSON.stringify(job.job_type)},"data":${job.raw.data},"metadata":${job.raw.metadata},"priority":"${job.priority}"}`;
+  const body = `{${SUBMITTED.filter((name) => job[name] !== null).map((name) => `"${name}":${job.raw[name]}`).join(",")}}`;
   return html`<header class="row"><h2>Facts</h2><span class="actions"><${Copy} text=${curl(body)} label="Copy as a curl call">Copy as curl<//></span></header>
     <dl class="facts">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
-}
-
-/** The call that puts such a job in. */
-export function curl(body) {
-  return `curl -X POST '${new URL("jobs", BASE)}' -H 'Content-Type: application/json' -d '${body.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 function Timeline({ job, updates }) {
@@ -172,6 +185,6 @@ function Errors({ errors }) {
   return html`<h2>Errors</h2>${errors.toReversed().map((one) => html`
     <details class="error" open=${one === errors.at(-1)}>
       <summary><strong>${one.type}</strong> ${one.message}<span class="faint"> attempt ${one.attempt}, <${Time} at=${one.at ?? one.timestamp} /></span></summary>
-      ${one.traceback && html`<div class="json"><${Copy} text=${one.traceback} label="Copy the traceback" /><pre tabindex="0">${one.traceback}</pre></div>`}
+      ${one.traceback && html`<${Code} text=${one.traceback} label="the traceback" />`}
     </details>`)}`;
 }

@@ -7,10 +7,12 @@ import { useKeys } from "./keys.js";
 import { onUpdate } from "./live.js";
 import { Ask, Empty, Failure, Progress, STATUSES, Select, Status, TERMINAL, Time, number, shortId } from "./parts.js";
 import { go, link } from "./router.js";
-import { useScopes } from "./session.js";
+import { may } from "./session.js";
+import { settings } from "./settings.js";
 import { duration, useNow } from "./time.js";
 
 const PAGE = 50;
+const LOOK_EVERY = 5000;
 const ACTIONS = {
   cancel: { label: "Cancel", scope: "cancel", of: ["pending", "processing"], danger: true, done: "cancelled" },
   retry: { label: "Retry", scope: "enqueue", of: ["failed", "cancelled"], done: "put back" },
@@ -43,7 +45,7 @@ function changed(query, name, value) {
 }
 
 function Tabs({ filter, query }) {
-  const { data } = useResource("stats");
+  const { data } = useResource("stats", { every: LOOK_EVERY });
   const counts = data && (filter.job_type.length ? countsOf(data, filter.job_type) : data.counts);
   const total = counts && STATUSES.reduce((all, status) => all + counts[status], 0);
   const [chosen] = filter.status;
@@ -95,54 +97,84 @@ function Filters({ filter, query }) {
   </div>`;
 }
 
-/** Pages that were read stay where they are; what is new waits until it is asked for. */
-function usePages(filter) {
-  const [pages, set] = useState({ jobs: undefined, next: undefined, error: undefined });
-  const [fresh, setFresh] = useState(0);
-  const [gone, setGone] = useState(false);
-  const known = useRef(new Map());
+/**
+ * Rows that were read stay where they are and change in place; what is new waits until it is asked for.
+ * That a job was enqueued is no update: the list is looked at again for it.
+ */
+function useRows(filter) {
+  const rows = useRef(new Map());
+  const strangers = useRef(new Set());
+  const [{ next, error, read: isRead }, set] = useState({ next: null, error: undefined, read: false });
+  const [, draw] = useState(0);
+  const redraw = () => draw((count) => count + 1);
+  const page = (cursor) => getJson(address("jobs", { ...filter, limit: PAGE, cursor }));
   const read = async (cursor) => {
     try {
-      const page = await getJson(address("jobs", { ...filter, limit: PAGE, cursor }));
-      const jobs = cursor ? [...pages.jobs, ...page.items] : page.items;
-      known.current = new Map(jobs.map((job) => [job.id, job]));
-      set({ jobs, next: page.next_cursor, error: undefined });
+      const { items: found, next_cursor } = await page(cursor);
       if (!cursor) {
-        setFresh(0);
-        setGone(false);
+        rows.current = new Map();
+        strangers.current = new Set();
       }
-    } catch (error) {
-      set((before) => ({ ...before, jobs: before.jobs ?? [], error }));
+      for (const job of found) rows.current.set(job.id, job);
+      set({ next: next_cursor, error: undefined, read: true });
+    } catch (failure) {
+      set((before) => ({ ...before, error: failure, read: true }));
+    }
+  };
+  const catchUp = async () => {
+    const size = rows.current.size;
+    const seen = new Set();
+    let cursor;
+    try {
+      do {
+        const { items: found, next_cursor } = await page(cursor);
+        for (const job of found) {
+          seen.add(job.id);
+          if (rows.current.has(job.id)) rows.current.set(job.id, job);
+          else strangers.current.add(job.id);
+        }
+        cursor = next_cursor;
+      } while (cursor && seen.size < size);
+      for (const id of rows.current.keys()) if (!seen.has(id) && !cursor) strangers.current.add(id);
+      redraw();
+    } catch {
+      // It is tried again soon.
     }
   };
   useEffect(() => {
     read();
-  }, []);
-  useEffect(() => {
-    const strangers = new Set();
-    return onUpdate((update) => {
-      if (update === undefined) return setGone(true);
-      const job = known.current.get(update.job_id);
-      if (!job) {
-        if (update.kind === "status" && !strangers.has(update.job_id)) {
-          strangers.add(update.job_id);
-          setFresh(strangers.size);
-        }
-        return;
-      }
-      const { status, progress, message, error, attempt, timestamp } = update;
-      const now = { ...job, status, progress, message, error, attempt, updated_at: timestamp };
-      if (TERMINAL.has(status)) now.completed_at = timestamp;
-      else if (status === "processing" && job.status !== "processing") now.started_at = timestamp;
-      known.current.set(job.id, now);
-      set((before) => ({ ...before, jobs: before.jobs.map((one) => (one.id === job.id ? now : one)) }));
+    const timer = setInterval(() => document.hidden || !settings.live || catchUp(), LOOK_EVERY);
+    const leave = onUpdate((update) => {
+      if (update === undefined) return void catchUp();
+      const job = rows.current.get(update.job_id);
+      if (job) rows.current.set(job.id, after(job, update));
+      else if (update.kind === "status") strangers.current.add(update.job_id);
+      redraw();
     });
+    return () => {
+      clearInterval(timer);
+      leave();
+    };
   }, []);
-  return { ...pages, fresh, gone, reload: () => read(), more: () => read(pages.next) };
+  const jobs = isRead ? [...rows.current.values()] : undefined;
+  return { jobs, next, error, fresh: strangers.current.size, reload: () => read(), more: () => read(next) };
+}
+
+/** The job as it is after an update. */
+function after(job, { status, progress, message, error, attempt, timestamp }) {
+  const now = { ...job, status, progress, message, error, attempt, updated_at: timestamp };
+  if (TERMINAL.has(status)) now.completed_at = timestamp;
+  else {
+    now.completed_at = null;
+    if (status === "processing" && job.status !== "processing") now.started_at = timestamp;
+  }
+  return now;
 }
 
 function List({ filter }) {
-  const { jobs, next, error, fresh, gone, reload, more } = usePages(filter);
+  const { jobs, next, error, fresh, reload, more } = useRows(filter);
+  const [failure, fail] = useState();
+  const [outcome, tell] = useState();
   const [picked, pick] = useState(new Set());
   const [all, setAll] = useState(false);
   const [at, setAt] = useState(-1);
@@ -150,21 +182,31 @@ function List({ filter }) {
   const now = useNow();
   const toggle = (id) => {
     setAll(false);
+    tell(undefined);
     pick((before) => {
-      const after = new Set(before);
-      if (!after.delete(id)) after.add(id);
-      return after;
+      const then = new Set(before);
+      if (!then.delete(id)) then.add(id);
+      return then;
     });
   };
+  const place = () => {
+    const focused = [...(rows.current?.children ?? [])].indexOf(document.activeElement.closest("tr"));
+    return focused < 0 ? at : focused;
+  };
   const move = (by) => {
-    const to = Math.max(0, Math.min((jobs?.length ?? 0) - 1, at + by));
-    setAt(to);
+    const to = Math.max(0, Math.min((jobs?.length ?? 0) - 1, place() + by));
     rows.current?.children[to]?.querySelector("a").focus();
   };
-  const here = () => jobs?.[at];
+  const here = () => jobs?.[place()];
   const act = async (action) => {
-    if (!here()) return;
-    await post(`jobs/${encodeURIComponent(here().id)}/${action}`).catch(() => undefined);
+    const job = here();
+    if (!job || !may(ACTIONS[action].scope) || !ACTIONS[action].of.includes(job.status)) return;
+    fail(undefined);
+    await post(`jobs/${encodeURIComponent(job.id)}/${action}`).catch(fail);
+  };
+  const clear = () => {
+    pick(new Set());
+    setAll(false);
   };
   useKeys({
     j: () => move(1),
@@ -181,26 +223,27 @@ function List({ filter }) {
   };
   const target = all ? { filter } : { ids: [...picked] };
   return html`
-    <${Failure} error=${error} />
-    ${(fresh > 0 || gone) && html`<button class="pill" onClick=${reload}>${fresh > 0 ? `${number(fresh)} new or changed` : "There may be more"} – show</button>`}
-    ${picked.size > 0 && html`<${Bulk} target=${target} count=${picked.size} all=${all} canAll=${every && next !== null}
-      onAll=${() => setAll(true)} onClear=${() => { pick(new Set()); setAll(false); }}
-      onDone=${() => { pick(new Set()); setAll(false); reload(); }} />`}
+    <${Failure} error=${error ?? failure} />
+    <div class="afloat">${fresh > 0 && html`<button class="pill" onClick=${reload}>${number(fresh)} new or changed – show</button>`}</div>
     ${!jobs.length ? html`<${Empty}>No job fits.<//>` : html`
     <section class="card scroll"><table class="jobs">
       <thead><tr>
         <th><input type="checkbox" aria-label="Select all that are shown" checked=${every} onChange=${choose} /></th>
         <th>Status</th><th>Job</th><th>Job type</th><th>Progress</th><th>Message</th><th class="n">Attempt</th><th class="n">Took</th><th class="n">Created</th>
       </tr></thead>
-      <tbody ref=${rows}>${jobs.map((job, n) => html`<${Row} key=${job.id} job=${job} now=${now} picked=${picked.has(job.id)} current=${n === at} toggle=${toggle} />`)}</tbody>
+      <tbody ref=${rows}>${jobs.map((job, n) => html`<${Row} key=${job.id} job=${job} now=${now} picked=${picked.has(job.id)} current=${n === at} come=${() => setAt(n)} toggle=${toggle} />`)}</tbody>
     </table></section>
-    ${next !== null && html`<div class="row center"><button onClick=${more}>Show more</button></div>`}`}`;
+    ${next !== null && html`<div class="row center"><button onClick=${more}>Show more</button></div>`}`}
+    ${picked.size > 0 && html`<${Bulk} target=${target} count=${picked.size} all=${all} canAll=${every && next !== null}
+      onAll=${() => setAll(true)} onClear=${clear}
+      onDone=${(text) => { tell(text); clear(); reload(); }} />`}
+    <p class="outcome" role="status">${outcome}</p>`;
 }
 
-function Row({ job, now, picked, current, toggle }) {
+function Row({ job, now, picked, current, come, toggle }) {
   const ends = job.completed_at ? Date.parse(job.completed_at) : now;
   const took = job.started_at && job.status !== "pending" ? (ends - Date.parse(job.started_at)) / 1000 : null;
-  return html`<tr class=${current ? "current" : ""}>
+  return html`<tr class=${current ? "current" : ""} onfocusin=${come}>
     <td><input type="checkbox" aria-label=${`Select ${job.id}`} checked=${picked} onChange=${() => toggle(job.id)} /></td>
     <td><${Status} of=${job.status} /></td>
     <th scope="row"><a class="mono" href=${link("jobs", { id: job.id })} title=${job.id}>${shortId(job.id)}</a></th>
@@ -215,14 +258,14 @@ function Row({ job, now, picked, current, toggle }) {
 
 function Bulk({ target, count, all, canAll, onAll, onClear, onDone }) {
   const [asked, ask] = useState();
-  const [outcome, tell] = useState();
-  const may = useScopes();
+  const [error, fail] = useState();
   const begin = async (action) => {
     try {
-      const { matched, more } = await post("jobs/bulk", { action, ...clean(target), dry_run: true });
+      fail(undefined);
+      const { matched, more } = await post("jobs/bulk", { action, ...clean(target, action), dry_run: true });
       ask({ action, matched, more });
-    } catch (error) {
-      tell({ error });
+    } catch (failure) {
+      fail(failure);
     }
   };
   const answer = async (yes) => {
@@ -233,15 +276,14 @@ function Bulk({ target, count, all, canAll, onAll, onClear, onDone }) {
     let failed = 0;
     try {
       for (;;) {
-        const step = await post("jobs/bulk", { action, ...clean(target) });
+        const step = await post("jobs/bulk", { action, ...clean(target, action) });
         done += step.done;
         failed += step.failed.length;
         if (!step.more || !step.done) break;
       }
-      tell({ text: `${number(done)} ${ACTIONS[action].done}${failed ? `, ${number(failed)} could not be` : ""}.` });
-      onDone();
-    } catch (error) {
-      tell({ error });
+      onDone(`${number(done)} ${ACTIONS[action].done}${failed ? `, ${number(failed)} could not be` : ""}.`);
+    } catch (failure) {
+      fail(failure);
     }
   };
   return html`<div class="bulk" role="region" aria-label="Selected jobs">
@@ -250,17 +292,17 @@ function Bulk({ target, count, all, canAll, onAll, onClear, onDone }) {
     ${Object.entries(ACTIONS).map(([action, { label, scope }]) => html`
       <button disabled=${!may(scope)} onClick=${() => begin(action)}>${label}</button>`)}
     <button class="quiet" onClick=${onClear}>Clear</button>
-    ${outcome?.text && html`<span role="status">${outcome.text}</span>`}
-    <${Failure} error=${outcome?.error} />
+    <${Failure} error=${error} />
     ${asked && html`<${Ask} title=${`${ACTIONS[asked.action].label} ${number(asked.matched)}${asked.more ? " or more" : ""} jobs?`}
       action=${`${ACTIONS[asked.action].label} ${asked.matched === 1 ? "it" : "them"}`} danger=${ACTIONS[asked.action].danger} answer=${answer}>
       <p>Of what is selected, these are ${ACTIONS[asked.action].of.join(" or ")}.</p><//>`}
   </div>`;
 }
 
-function clean(target) {
+/** The target as the API takes it: a filter that names no status means those that the action is for. */
+function clean(target, action) {
   if (target.ids) return target;
-  const filter = {};
+  const filter = { status: ACTIONS[action].of };
   for (const [name, value] of Object.entries(target.filter)) {
     if (name.startsWith("metadata.")) (filter.metadata ??= {})[name.slice(9)] = value;
     else if (value.length) filter[name] = value;

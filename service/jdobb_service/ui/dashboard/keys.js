@@ -1,6 +1,6 @@
 // Keys for those who do not like the mouse. None works while somebody types.
 
-import { html, useEffect } from "../vendor/preact.js";
+import { html, useEffect, useRef } from "../vendor/preact.js";
 
 export const KEYS = [
   ["g o", "Overview"], ["g j", "Jobs"], ["g t", "Job types"], ["g w", "Workers"], ["g e", "Enqueue"], ["g s", "Settings"],
@@ -8,39 +8,44 @@ export const KEYS = [
   ["r", "Retry"], ["c", "Cancel"], ["p", "Pause or resume live updates"], ["?", "These keys"],
 ];
 
+const TYPING = "textarea, select, input:not([type=checkbox], [type=radio]), dialog *";
+
 function isTyping(event) {
-  const { target } = event;
-  return event.metaKey || event.ctrlKey || event.altKey || target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) && target.type !== "checkbox";
+  return event.metaKey || event.ctrlKey || event.altKey || event.target.matches?.(TYPING);
 }
 
 /** Call the function that belongs to a key. */
 export function useKeys(does) {
+  const now = useRef();
+  now.current = does;
   useEffect(() => {
     const pressed = (event) => {
-      if (event.defaultPrevented || isTyping(event) || event.jdobbTaken || !Object.hasOwn(does, event.key)) return;
+      if (event.defaultPrevented || isTyping(event) || !Object.hasOwn(now.current, event.key)) return;
       event.preventDefault();
-      does[event.key](event);
+      now.current[event.key]();
     };
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
-  });
+  }, []);
 }
 
 /** Two keys in a row: `does` has what comes after `first`. */
 export function useSequence(first, does) {
+  const now = useRef();
+  now.current = does;
   useEffect(() => {
     let since = 0;
     const pressed = (event) => {
       if (event.defaultPrevented || isTyping(event)) return;
-      if (since && Date.now() - since < 1500 && Object.hasOwn(does, event.key)) {
-        event.jdobbTaken = true;
+      if (since && Date.now() - since < 1500 && Object.hasOwn(now.current, event.key)) {
+        event.preventDefault();
         since = 0;
-        does[event.key]();
+        now.current[event.key]();
       } else since = event.key === first ? Date.now() : 0;
     };
     addEventListener("keydown", pressed, { capture: true });
     return () => removeEventListener("keydown", pressed, { capture: true });
-  });
+  }, []);
 }
 
 export const Keys = () => html`<dl class="keys">${KEYS.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>`;

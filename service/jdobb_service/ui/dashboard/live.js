@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "../vendor/preact.js";
 import { Hub } from "./hub.js";
-import { settings } from "./settings.js";
+import { onChange, settings } from "./settings.js";
 
 const BEAT = 20000;
 const listeners = new Set();
@@ -16,7 +16,7 @@ export function onUpdate(listener) {
   return () => listeners.delete(listener);
 }
 
-/** Tell which job types there are. */
+/** Tell of job types that there are. */
 export function learnTypes(types) {
   channel?.send("types", types);
 }
@@ -42,11 +42,15 @@ export function useConnected() {
 
 export function start() {
   channel = shared() ?? alone();
-  const awake = () => channel.send("awake", !document.hidden && settings.live);
-  document.addEventListener("visibilitychange", () => {
-    awake();
-    if (!document.hidden) hear({ kind: "gap" });
-  });
+  let was;
+  const awake = () => {
+    const is = !document.hidden && settings.live;
+    channel.send("awake", is);
+    if (is && was === false) hear({ kind: "gap" });
+    was = is;
+  };
+  document.addEventListener("visibilitychange", awake);
+  onChange(awake);
   addEventListener("pagehide", () => channel.send("bye"));
   addEventListener("pageshow", (event) => event.persisted && location.reload());
   setInterval(awake, BEAT);

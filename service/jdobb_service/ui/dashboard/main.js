@@ -24,9 +24,10 @@ const SCREENS = [
   ["settings", "Settings", "s"],
 ];
 
-function App() {
+function Frame() {
   const route = useRoute();
   const [help, setHelp] = useState(false);
+  const [seeking, seek] = useState(false);
   const { data: types } = useResource("job-types");
   useEffect(() => {
     if (types) learnTypes(types.items.map((one) => one.job_type));
@@ -36,22 +37,26 @@ function App() {
     document.title = `${route.id || found?.[1] || "Not found"} · jdobb`;
     scrollTo(0, 0);
   }, [route.screen, route.id]);
+  useEffect(() => {
+    const field = seeking && document.getElementById("search");
+    if (!field) return;
+    field.focus();
+    seek(false);
+  }, [seeking, route]);
   useSequence("g", Object.fromEntries(SCREENS.map(([screen, , key]) => [key, () => go(link(screen))])));
   useKeys({
     "/": () => {
       if (route.screen !== "jobs" || route.id) go(link("jobs"));
-      requestAnimationFrame(() => setTimeout(() => document.getElementById("search")?.focus(), 50));
+      seek(true);
     },
     p: () => change({ live: !settings.live }),
     "?": () => setHelp(!help),
     Escape: () => setHelp(false),
   });
-  return html`<${Gate}>
-    <a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); document.getElementById("content").focus(); }}>To the content</a>
+  return html`<a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); document.getElementById("content").focus(); }}>To the content</a>
     <aside><${Nav} screen=${route.screen} /></aside>
     <main id="content" tabindex="-1"><${Banner} />${show(route)}</main>
-    ${help && html`<div class="help card" role="dialog" aria-label="Keys"><header class="row"><h2>Keys</h2><button class="quiet" onClick=${() => setHelp(false)}>Close</button></header><${Keys} /></div>`}
-  <//>`;
+    ${help && html`<div class="help card" role="dialog" aria-label="Keys"><header class="row"><h2>Keys</h2><button class="quiet" autofocus onClick=${() => setHelp(false)}>Close</button></header><${Keys} /></div>`}`;
 }
 
 function show({ screen, id, query }) {
@@ -95,4 +100,4 @@ function Banner() {
 }
 
 start();
-render(html`<${App} />`, document.getElementById("app"));
+render(html`<${Gate}><${Frame} /><//>`, document.getElementById("app"));

@@ -3,7 +3,8 @@
 import { html, useMemo, useState } from "../vendor/preact.js";
 import { address, useResource } from "./api.js";
 import { Chart, perMinute, slowest, sum } from "./charts.js";
-import { Empty, Failure, Progress, Spark, number, shortId } from "./parts.js";
+import { curl } from "./curl.js";
+import { Code, Empty, Failure, Progress, Spark, number, shortId } from "./parts.js";
 import { link } from "./router.js";
 import { duration, useNow } from "./time.js";
 
@@ -13,10 +14,10 @@ const HOUR = 3600000;
 const onStatus = (update) => update.kind === "status";
 
 export function Overview() {
-  const { data: stats, error } = useResource("stats");
+  const { data: stats, error } = useResource("stats", { every: 5000 });
   const { data: types } = useResource("job-types", { matters: onStatus });
   const { data: workers } = useResource("workers", { matters: () => false });
-  const { data: errors } = useResource("stats/errors", { matters: (update) => update.status === "failed" });
+  const { data: errors } = useResource("stats/errors", { matters: onStatus });
   const { data: recent } = useResource(address("stats/history", { window: SPARK }), { matters: onStatus });
   return html`
     <h1>Overview</h1>
@@ -113,7 +114,7 @@ function Attention({ errors, types, workers }) {
 function Types({ types, recent }) {
   if (!types) return html`<h2>Job types</h2><div class="loading"></div>`;
   if (!types.items.length) {
-    return html`<h2>Job types</h2><${Empty}>No job has come yet. <a href=${link("enqueue")}>Enqueue the first one</a>.<//>`;
+    return html`<h2>Job types</h2><${FirstJob} />`;
   }
   return html`<h2>Job types</h2>
     <div class="scroll"><table>
@@ -121,6 +122,12 @@ function Types({ types, recent }) {
         <th class="n">Oldest waits</th><th>Last 15 minutes</th></tr></thead>
       <tbody>${types.items.map((one) => html`<${TypeRow} key=${one.job_type} type=${one} recent=${recent} />`)}</tbody>
     </table></div>`;
+}
+
+function FirstJob() {
+  const call = curl('{"job_type":"hello","data":{"text":"hello"}}');
+  return html`<p>No job has come yet. <a href=${link("enqueue")}>Enqueue the first one</a>, or from a shell:</p>
+    <${Code} text=${call} label="the call" />`;
 }
 
 function TypeRow({ type, recent }) {

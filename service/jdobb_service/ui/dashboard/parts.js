@@ -37,9 +37,16 @@ export function Json({ text, label }) {
   if (!shown) return html`<button class="quiet" onClick=${() => show(true)}>Show ${label}</button>`;
   const pretty = indented(text);
   return html`<div class="json">
-    <${Copy} text=${text} label=${`Copy ${label}`} />
+    <span class="corner">${hidePayloads && html`<button class="copy" onClick=${() => show(false)}>Hide</button>`}
+      <${Copy} text=${text} label=${`Copy ${label}`} /></span>
     <pre tabindex="0" aria-label=${label}>${[...parts(pretty)].map(([kind, part]) => html`<span class=${kind}>${part}</span>`)}</pre>
   </div>`;
+}
+
+/** A text to be copied as it is. */
+export function Code({ text, label }) {
+  return html`<div class="json"><span class="corner"><${Copy} text=${text} label=${`Copy ${label}`} /></span>
+    <pre tabindex="0" aria-label=${label}>${text}</pre></div>`;
 }
 
 /** A button that copies; without the clipboard API, as on plain http, by a selection. */

@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/preact.js";
 import { Keys } from "./keys.js";
-import { leave } from "./session.js";
+import { leave, needsKey } from "./session.js";
 import { change, useSettings } from "./settings.js";
 
 const CHOICES = {
@@ -23,7 +23,7 @@ export function Preferences() {
           checked=${settings[name] === value} onChange=${() => change({ [name]: value })} /> ${text}</label>`)}</fieldset>`)}
       ${Object.entries(SWITCHES).map(([name, [label, text]]) => html`<label class="inline switch"><input type="checkbox" checked=${settings[name]}
         onChange=${(event) => change({ [name]: event.target.checked })} /> <span><strong>${label}</strong><br /><span class="faint">${text}</span></span></label>`)}
-      <p><button onClick=${leave}>Sign out</button></p>
+      ${needsKey() && html`<p><button onClick=${leave}>Sign out</button></p>`}
     </section>
     <section class="card"><h2>Keys</h2><${Keys} /></section>`;
 }

@@ -1,40 +1,21 @@
 // Who we are to the service: an API key's scopes, or everything where there are no keys.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { onSignedOut, request } from "./api.js";
+import { getJson, onSignedOut, request } from "./api.js";
 import { Failure } from "./parts.js";
 
-const KEY = "jdobb.scopes";
-const ALL = ["enqueue", "read", "cancel", "work", "admin"];
-const watchers = new Set();
-let scopes = stored();
+const ANYBODY = { caller: "anonymous", scopes: [] };
+const RETRY = 2000;
+let me = ANYBODY;
 
-function stored() {
-  try {
-    return JSON.parse(sessionStorage.getItem(KEY)) ?? ALL;
-  } catch {
-    return ALL;
-  }
+/** Tell whether the caller has a scope. The service decides; this greys buttons out. */
+export function may(scope) {
+  return me.scopes.includes(scope);
 }
 
-function know(found) {
-  scopes = found;
-  try {
-    sessionStorage.setItem(KEY, JSON.stringify(found));
-  } catch {
-    // Storage is closed to the page: the service refuses what the key does not allow.
-  }
-  for (const watcher of watchers) watcher(found);
-}
-
-/** Return a function that tells whether the caller has a scope. The service decides; this greys buttons out. */
-export function useScopes() {
-  const [now, set] = useState(scopes);
-  useEffect(() => {
-    watchers.add(set);
-    return () => watchers.delete(set);
-  }, []);
-  return (scope) => now.includes(scope);
+/** Tell whether calls need an API key. */
+export function needsKey() {
+  return me.caller !== ANYBODY.caller;
 }
 
 export async function leave() {
@@ -42,18 +23,30 @@ export async function leave() {
   location.reload();
 }
 
-/** Shows its children, or asks for an API key when the service does. */
+/** Shows its children once it is known who we are, or asks for an API key when the service does. */
 export function Gate({ children }) {
-  const [out, set] = useState(false);
+  const [state, set] = useState("unknown");
   const [error, fail] = useState();
-  useEffect(() => onSignedOut(() => set(true)), []);
-  if (!out) return children;
+  useEffect(() => {
+    const forget = onSignedOut(() => set("out"));
+    const ask = async () => {
+      try {
+        me = await getJson("session");
+        set("in");
+      } catch (failure) {
+        if (failure.code !== "unauthenticated") setTimeout(ask, RETRY);
+      }
+    };
+    ask();
+    return forget;
+  }, []);
+  if (state === "unknown") return null;
+  if (state === "in") return children;
   const enter = async (event) => {
     event.preventDefault();
     const key = new FormData(event.target).get("key").trim();
     try {
-      const answer = await request("POST", "session", undefined, { headers: { Authorization: `Bearer ${key}` } });
-      know((await answer.json()).scopes);
+      await request("POST", "session", undefined, { headers: { Authorization: `Bearer ${key}` } });
       location.reload();
     } catch (failure) {
       fail(failure);

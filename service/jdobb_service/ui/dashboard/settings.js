@@ -39,12 +39,15 @@ addEventListener("storage", (event) => {
   apply();
 });
 
+/** Call back after each change. */
+export function onChange(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
 export function useSettings() {
   const [now, set] = useState(settings);
-  useEffect(() => {
-    listeners.add(set);
-    return () => listeners.delete(set);
-  }, []);
+  useEffect(() => onChange(set), []);
   return now;
 }
 

@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/preact.js";
 import { post, useResource } from "./api.js";
 import { Empty, Failure, Json, Time, number } from "./parts.js";
 import { link } from "./router.js";
-import { useScopes } from "./session.js";
+import { may } from "./session.js";
 import { duration } from "./time.js";
 
 export function JobTypes() {
@@ -17,7 +17,6 @@ export function JobTypes() {
 function Type({ type, reload }) {
   const [asking, ask] = useState(false);
   const [error, fail] = useState();
-  const may = useScopes();
   const path = `job-types/${encodeURIComponent(type.job_type)}`;
   const act = async (work) => {
     try {

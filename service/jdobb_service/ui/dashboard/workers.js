@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/preact.js";
 import { post, useResource } from "./api.js";
 import { Empty, Failure, Time, shortId } from "./parts.js";
 import { link } from "./router.js";
-import { useScopes } from "./session.js";
+import { may } from "./session.js";
 import { useNow } from "./time.js";
 
 const RUNS_SHOWN = 2;
@@ -13,7 +13,6 @@ export function Workers() {
   const { data, error, reload } = useResource("workers", { matters: (update) => update.kind === "status" });
   const [failure, fail] = useState();
   const now = useNow();
-  const may = useScopes();
   const tell = (worker, directive) => async () => {
     try {
       await post(`workers/${encodeURIComponent(worker.id)}/${directive}`);
@@ -26,7 +25,7 @@ export function Workers() {
     <${Failure} error=${error ?? failure} />
     ${!data ? html`<div class="loading"></div>` : !data.items.length ? html`<${Empty}>No worker is there: jobs wait. <code>jdobb worker module:router</code> starts one.<//>` : html`
     <section class="card scroll"><table>
-      <thead><tr><th>Worker</th><th>Host</th><th class="n">Slots</th><th>Job types</th><th>Runs</th><th class="n">Heard of</th><th></th></tr></thead>
+      <thead><tr><th>Worker</th><th>Host</th><th class="n">Slots</th><th>Job types</th><th>Runs</th><th class="n">Heard of</th><td></td></tr></thead>
       <tbody>${data.items.map((worker) => html`<tr key=${worker.id} class=${worker.stale ? "stale" : ""}>
         <th scope="row"><span class="mono">${worker.id}</span> ${worker.stale ? html`<span class="status failed">silent</span>` : worker.directive !== "run" ? html`<span class="status paused">${worker.directive}</span>` : ""}</th>
         <td>${worker.host}<span class="faint"> pid ${worker.pid}</span></td>

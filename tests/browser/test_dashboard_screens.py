@@ -1,0 +1,163 @@
+"""Every screen of the dashboard, in both themes: whole, quiet, open to everybody, and safe."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib.resources import files
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Visit
+from tests.support.dashboard import ATTACK, BEYOND, fill
+from tests.support.processes import ROOT
+from tests.support.restarts import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SCREENS = {
+    "overview": ("#/", "Overview"),
+    "jobs": ("#/jobs", "Jobs"),
+    "job": ("#/jobs/{complete}", "{complete}"),
+    "failed": ("#/jobs/{failed}", "{failed}"),
+    "attacked": ("#/jobs/{attack}", "{attack}"),
+    "types": ("#/types", "Job types"),
+    "workers": ("#/workers", "Workers"),
+    "enqueue": ("#/enqueue?job_type=greet", "Enqueue"),
+    "settings": ("#/settings", "Settings"),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def ids(running: Service) -> dict[str, str]:
+    return await fill(running)
+
+
+async def stand_on(page: Page, screen: str, ids: dict[str, str]) -> None:
+    path, heading = (text.format(**ids) for text in SCREENS[screen])
+    await page.goto(path)
+    await expect(page.get_by_role("heading", level=1, name=heading, exact=True)).to_be_visible()
+    await expect(page.locator(".loading")).to_have_count(0)
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=["light", "dark"])
+async def themed(request: pytest.FixtureRequest, visit: Visit, running: Service) -> AsyncIterator[Page]:
+    async with visit(running.url, color_scheme=request.param) as (context, _):
+        yield await context.new_page()
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=["light", "dark"])
+async def examined(request: pytest.FixtureRequest, visit: Visit, running: Service) -> AsyncIterator[Page]:
+    """Return a page that a script from outside may look into."""
+    async with visit(running.url, color_scheme=request.param, bypass_csp=True) as (context, _):
+        yield await context.new_page()
+
+
+async def test_each_screen_is_quiet_and_asks_nobody_else(
+    themed: Page, ids: dict[str, str], pytestconfig: pytest.Config
+):
+    theme = "dark" if await themed.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
+    for screen in SCREENS:
+        await stand_on(themed, screen, ids)
+        if pytestconfig.getoption("screenshots") and screen in {"overview", "jobs", "failed"}:
+            await themed.set_viewport_size({"width": 1200, "height": 860})
+            await themed.screenshot(path=ROOT / f"docs/images/dashboard-{screen}-{theme}.png")
+        assert await themed.evaluate("'attacked' in window") is False
+
+
+async def test_each_screen_is_open_to_everybody(examined: Page, ids: dict[str, str]):
+    await examined.goto("")
+    await examined.evaluate(AXE)
+    for screen in SCREENS:
+        await stand_on(examined, screen, ids)
+        found = await examined.evaluate(
+            "tags => axe.run({ runOnly: tags, resultTypes: ['violations'] })", RULES
+        )
+        assert [
+            (screen, one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]
+        ] == []
+
+
+async def test_no_screen_is_wider_than_a_telephone(visit: Visit, running: Service, ids: dict[str, str]):
+    async with visit(running.url, viewport={"width": 390, "height": 800}) as (context, _):
+        page = await context.new_page()
+        for screen in SCREENS:
+            await stand_on(page, screen, ids)
+            width = await page.evaluate("document.documentElement.scrollWidth")
+            assert (screen, width) == (screen, 390)
+
+
+async def test_markup_in_what_jobs_carry_stays_text(dashboard: Page, ids: dict[str, str]):
+    await stand_on(dashboard, "attacked", ids)
+    for place in ("pre[aria-label=data]", "pre[aria-label=metadata]", ".error summary", ".timeline", ".bar"):
+        await expect(dashboard.locator(place)).to_contain_text("<script>window.attacked=1</script>")
+    await expect(dashboard.get_by_label("the traceback", exact=True)).to_contain_text(ATTACK)
+    await stand_on(dashboard, "overview", ids)
+    await expect(dashboard.locator(".points")).to_contain_text(f"month end {ATTACK}")
+    await stand_on(dashboard, "workers", ids)
+    await expect(dashboard.get_by_role("cell", name=ATTACK)).to_be_visible()
+    await stand_on(dashboard, "types", ids)
+    await expect(dashboard.get_by_text(f"month end {ATTACK}")).to_be_visible()
+    await dashboard.goto(f"#/jobs?metadata.note={ATTACK}")
+    await expect(dashboard.locator(".chip")).to_contain_text(ATTACK)
+    assert await dashboard.locator("img").count() == 0
+    assert await dashboard.evaluate("'attacked' in window") is False
+
+
+async def test_the_overview_leads_to_what_it_shows(dashboard: Page, ids: dict[str, str]):
+    await stand_on(dashboard, "overview", ids)
+    tiles = dashboard.get_by_label("Jobs by status")
+    for name, status, count in (
+        ("Ready", "pending", 2), ("Delayed", "pending", 1), ("Running", "processing", 1),
+        ("Complete", "complete", 1), ("Failed", "failed", 2), ("Cancelled", "cancelled", 1),
+    ):  # fmt: skip
+        await expect(tiles.locator("a", has_text=name).locator(".count")).to_have_text(str(count))
+        await tiles.locator("a", has_text=name).click()
+        await expect(dashboard).to_have_url(f"{dashboard.url.partition('#')[0]}#/jobs?status={status}")
+        await dashboard.go_back()
+    attention = dashboard.locator(".points")
+    for text in (
+        "ValueError in burst", "<b>AttackError in attack", "invoice is paused", "mail has no worker",
+        "Worker mailer-1 has gone silent",
+    ):  # fmt: skip
+        await expect(attention).to_contain_text(text)
+    await expect(dashboard.get_by_role("row", name="frame 105 of 250")).to_contain_text("42 %")
+    for span in ("1 h", "24 h", "15 m"):
+        await dashboard.get_by_role("button", name=span, exact=True).click()
+        await expect(dashboard.get_by_role("button", name=span, exact=True)).to_have_attribute(
+            "aria-pressed", "true"
+        )
+    await attention.get_by_role("link", name="ValueError in burst").click()
+    await expect(dashboard.get_by_role("heading", level=1)).to_have_text(ids["failed"])
+
+
+async def test_settings_stay_over_a_reload(dashboard: Page, ids: dict[str, str]):
+    await stand_on(dashboard, "settings", ids)
+    await dashboard.get_by_label("Dark").check()
+    await dashboard.get_by_label("UTC").check()
+    await dashboard.get_by_label("Hide payloads").check()
+    await dashboard.get_by_label("Live updates").uncheck()
+    await dashboard.reload()
+    await expect(dashboard.locator("html[data-theme=dark]")).to_be_visible()
+    await expect(dashboard.get_by_label("Live updates")).not_to_be_checked()
+    await expect(dashboard.get_by_role("button", name="Paused")).to_be_visible()
+    await stand_on(dashboard, "job", ids)
+    await expect(dashboard.locator(".facts time").first).to_contain_text("UTC")
+    await expect(dashboard.get_by_text(str(BEYOND))).to_have_count(0)
+    await dashboard.get_by_role("button", name="Show data").click()
+    await expect(dashboard.get_by_label("data", exact=True)).to_contain_text(str(BEYOND))
+    await dashboard.get_by_role("button", name="Hide").click()
+    await expect(dashboard.get_by_label("data", exact=True)).to_have_count(0)
+
+
+async def test_who_comes_first_is_told_how_to_begin(visit: Visit, service: Service):
+    async with visit(service.url) as (context, _):
+        page = await context.new_page()
+        await page.goto("")
+        await expect(page.get_by_text("No job has come yet.")).to_be_visible()
+        await expect(page.get_by_label("the call", exact=True)).to_contain_text(
+            f"curl -X POST '{service.url}/jobs'"
+        )

@@ -1,0 +1,129 @@
+"""The dashboard in a browser: pages that tell what went wrong on them, and a store with something of everything."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+from jdobb_async_queue import JobQueue
+from jdobb_async_queue.backends.sqlite import SQLiteBackend
+from tests.support.clock import ManualClock
+from tests.support.restarts import Service
+
+BEYOND = 2**53 + 1
+"""The least whole number that JavaScript rounds."""
+ATTACK = "<img src=x onerror='window.attacked=1'><script>window.attacked=1</script>"
+VIOLATIONS = """addEventListener("securitypolicyviolation", (event) => {
+  console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`);
+});"""
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""What makes a page believe that its tab is hidden: a headless browser hides none."""
+
+
+class Trouble:
+    """What must not happen on a page: errors, warnings, requests to somebody else; and every request."""
+
+    def __init__(self, origin: str) -> None:
+        self.found: list[str] = []
+        self.requests: list[str] = []
+        self._origin = origin
+
+    def watch(self, page: Page) -> None:
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.found.append(f"{error}"))
+        page.on("request", self._asked)
+
+    def forgive(self, pattern: str) -> None:
+        """Take out what the test itself has brought about."""
+        self.found = [text for text in self.found if not re.search(pattern, text)]
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.found.append(f"{message.type}: {message.text} {message.location}")
+
+    def _asked(self, request: Request) -> None:
+        self.requests.append(request.url.removeprefix(self._origin))
+        if not request.url.startswith((f"{self._origin}/", "blob:", "data:")):
+            self.found.append(f"left {urlsplit(self._origin).netloc}: {request.url}")
+
+
+@contextlib.asynccontextmanager
+async def visitor(
+    browser: Browser, origin: str, **options: Any
+) -> AsyncIterator[tuple[BrowserContext, Trouble]]:
+    """Open a browser context; what is wrong on any of its pages fails the test at its end."""
+    trouble = Trouble(origin)
+    options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}, **options}
+    context = await browser.new_context(base_url=f"{origin}/", **options)
+    context.on("page", trouble.watch)
+    await context.add_init_script(VIOLATIONS)
+    try:
+        yield context, trouble
+    finally:
+        await context.close()
+    assert trouble.found == []
+
+
+async def enter_silent_worker(service: Service, name: str) -> None:
+    """Enter a worker that was heard of for the last time ten minutes ago."""
+    clock = ManualClock(datetime.now(timezone.utc) - timedelta(minutes=10))
+    path = service.backend_url.removeprefix("sqlite:///")
+    async with JobQueue(SQLiteBackend(f"sqlite:///{path}", clock=clock)) as queue:
+        await queue.register_worker(name, host="gone", job_types=["mail"])
+
+
+async def claimed(
+    queue: JobQueue, job_type: str, data: dict[str, Any] | None = None, **fields: Any
+) -> tuple[str, str]:
+    """Enqueue and claim a job; return its id and its lease token."""
+    job_id = await queue.enqueue(job_type, data or {}, **fields)
+    job = await queue.claim([job_type], worker_id="by-hand", lease=3600)
+    assert job is not None
+    assert job.id == job_id, "another one of the type was ready"
+    assert job.lease_token is not None
+    return job.id, job.lease_token
+
+
+async def fill(service: Service) -> dict[str, str]:
+    """Put something of everything into the store; return ids by what they are."""
+    async with JobQueue.from_url(service.backend_url) as queue:
+        ids = {}
+        ids["pending"] = await queue.enqueue("mail", {"to": "a@example.org"}, metadata={"customer": "4711"})
+        ids["delayed"] = await queue.enqueue("mail", {}, delay=3600)
+        ids["running"], lease = await claimed(queue, "render", {"frames": 250}, max_attempts=3)
+        await queue.update(ids["running"], 0.42, "frame 105 of 250", lease_token=lease)
+        ids["complete"] = await queue.enqueue("greet", {"name": "Ada", "times": BEYOND})
+        ids["failed"] = await queue.enqueue("burst", {"why": "the disk is full"})
+        ids["cancelled"] = await queue.enqueue("mail", {}, priority="low")
+        await queue.cancel(ids["cancelled"], "no longer wanted")
+        ids["attack"], lease = await claimed(
+            queue, "attack", {ATTACK: ATTACK}, metadata={"note": ATTACK, ATTACK[:20]: "x"}
+        )
+        await queue.update(ids["attack"], 0.1, ATTACK, lease_token=lease)
+        await queue.fail(
+            ids["attack"],
+            ATTACK,
+            lease_token=lease,
+            type="<b>AttackError",
+            traceback=f"Traceback\n  {ATTACK}",
+            retry=False,
+        )
+        await queue.pause("invoice", reason=f"month end {ATTACK}")
+        await queue.enqueue("invoice", {"month": "2030-01"})
+        await queue.register_worker(
+            "renderer-1", host="studio", pid=7, slots=2, job_types=["render"], jobs=[ids["running"]]
+        )
+        await queue.register_worker("attacker-1", host=ATTACK, job_types=["attack"])
+        for name in ("complete", "failed"):
+            await queue.wait(ids[name], timeout=30)
+    await enter_silent_worker(service, "mailer-1")
+    return ids
