@@ -155,7 +155,10 @@ def test_the_headers_of_pages_are_those_of_the_code(made: Made):
     shown = {name.strip("`"): value.strip("`") for name, value in table(PAGE, "Headers")}
     answer = httpx.get(f"{made.service.url}/docs")
     assert shown == {name: answer.headers[name] for name in shown}
-    assert set(shown) == set(pages._HEADERS)
+    assert set(shown) == {"content-security-policy", *pages._HEADERS}
+    assert f"`{pages.TRUSTED_TYPES}`" in TEXT
+    dashboard = httpx.get(made.service.url).headers["content-security-policy"]
+    assert dashboard == f"{pages.POLICY}; {pages.TRUSTED_TYPES}"
 
 
 def test_the_limits_are_those_of_the_code():

@@ -24,6 +24,7 @@ from jdobb_service.strict_json import checked
 resource = Resource("access")
 
 _SIGNATURE = {"sig": "AQAAAABw3tKABHNob3DPZx5t", "expires_at": examples.AT}
+_CALLER = {"caller": "shop", "scopes": ["enqueue", "read", "cancel"]}
 _SESSION = {"caller": "shop", "scopes": ["enqueue", "read"], "expires_at": examples.AT}
 
 
@@ -81,7 +82,7 @@ async def begin_session(call: Call) -> Response:
     "GET",
     "/session",
     scope="read",
-    success=[Success(200, "Who calls.", wire.WhoIsThere)],
+    success=[Success(200, "Who calls.", wire.WhoIsThere, example=_CALLER)],
 )
 async def show_session(call: Call) -> Response:
     """Tell who calls and what they may do, by a session or an API key."""
