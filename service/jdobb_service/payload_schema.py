@@ -28,7 +28,7 @@ from referencing.jsonschema import specification_with
 
 MAX_BYTES = 65_536
 """Bytes of JSON that a schema may have."""
-QUICK, MOST = 3_000, 500_000
+QUICK, MOST = 3_000, 200_000
 """Keywords that are looked at before a check is long, and before it is given up."""
 
 _MAX_PLACES = 50
