@@ -11,11 +11,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jdobb_service.cli.commands import doctor, enqueue, job_types, jobs, keys, openapi, serve, stats, worker
+from jdobb_service.cli.commands import (
+    dev,
+    doctor,
+    enqueue,
+    job_types,
+    jobs,
+    keys,
+    openapi,
+    serve,
+    stats,
+    worker,
+)
 from jdobb_service.cli.running import runnable
 
 SECTIONS: dict[str, dict[str, Callable[..., Any]]] = {
-    "Run": {"serve": serve.serve, "worker": worker.worker},
+    "Run": {"dev": dev.dev, "serve": serve.serve, "worker": worker.worker},
     "Jobs": {
         "enqueue": enqueue.enqueue,
         "get": jobs.get,

@@ -46,6 +46,18 @@ _TARGETS = typer.Argument(
 )
 Targets = Annotated[list[str], _TARGETS]
 OptionalTargets = Annotated[list[str] | None, _TARGETS]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Listen there; other than loopback needs API keys  [default: 127.0.0.1]",
+        show_default=False,
+    ),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="0 takes a free one  [default: 8000]", show_default=False),
+]
 MaxConcurrent = Annotated[
     int | None,
     typer.Option(metavar="N", help="How many handlers run at once  [default: 10]", show_default=False),
