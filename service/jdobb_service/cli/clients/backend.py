@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -56,13 +56,17 @@ class BackendClient(Client):
         with _arguments():
             return await self._queue.wait(job_id, timeout)
 
-    async def updates(self, job_id: str) -> AsyncIterator[JobUpdate]:
-        """Yield the job's present state and then each update, up to the terminal one."""
+    async def updates(self, job_ids: Sequence[str]) -> AsyncIterator[JobUpdate]:
+        """Yield each job's present state and then its updates, until all jobs are terminal or removed."""
         broadcaster = Broadcaster(self._queue)
-        state = await broadcaster.snapshot(job_id)
-        yield state
-        if not state.is_terminal:
-            async for update in broadcaster.subscribe(job_id, after=state.seq):
+        places: dict[str, int] = {}
+        for job_id in job_ids:
+            state = await broadcaster.snapshot(job_id)
+            yield state
+            if not state.is_terminal:
+                places[job_id] = state.seq
+        async for _, update in broadcaster.subscribe_many(places):
+            if update is not None:
                 yield update
 
     async def list_jobs(self, wanted: JobFilter) -> JobPage:

@@ -63,8 +63,11 @@ class Client(ABC):
         """Return the job when it is terminal, after ``timeout`` seconds at most."""
 
     @abstractmethod
-    def updates(self, job_id: str) -> AsyncIterator[JobUpdate]:
-        """Yield the job's present state and then each update, up to the terminal one."""
+    def updates(self, job_ids: Sequence[str]) -> AsyncIterator[JobUpdate]:
+        """Yield each job's present state and then its updates, until all jobs are terminal or removed.
+
+        Those of one job come in their order, and the terminal one is its last; those of several in any.
+        """
 
     @abstractmethod
     async def list_jobs(self, wanted: JobFilter) -> JobPage:
