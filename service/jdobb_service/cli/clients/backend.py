@@ -24,7 +24,9 @@ from jdobb_async_queue import (
 )
 from jdobb_service import figures
 from jdobb_service.cli.clients.base import Client, JobFilter
+from jdobb_service.cli.clients.changing import change
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.schemas.bulk import Action, BulkResult
 from jdobb_service.schemas.stats import Stats
 from jdobb_service.settings import Settings, load_settings
 
@@ -43,6 +45,11 @@ class BackendClient(Client):
         """Store a new job; return it, or the existing one that it met."""
         with _arguments():
             return (await self._queue.submit(job)).job
+
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[Job]:
+        """Store up to 1,000 new jobs in one step, all or none; return them as ``enqueue`` does."""
+        with _arguments():
+            return [submission.job for submission in await self._queue.submit_many(jobs)]
 
     async def get(self, job_id: str) -> Job:
         """Return a job."""
@@ -102,6 +109,19 @@ class BackendClient(Client):
         if outcome is not Outcome.OK:
             _refuse(job, "only a failed or cancelled job can be retried")
         return job
+
+    async def delete(self, job_id: str) -> None:
+        """Remove a job that has ended."""
+        outcome, job = await self._queue.try_delete(job_id)
+        if job is None:
+            raise JobNotFound(job_id)
+        if outcome is not Outcome.OK:
+            _refuse(job, "only a job that has ended can be deleted")
+
+    async def change(self, action: Action, wanted: JobFilter, *, dry_run: bool) -> BulkResult:
+        """Do something to the jobs of a filter whose status allows it, up to 1,000 of them."""
+        with _arguments():
+            return await change(self._queue, action, wanted, dry_run=dry_run)
 
     async def pause(self, job_type: str, until: datetime | None, reason: str | None) -> dict[str, Any]:
         """Pause a job type, which is created; return it as JSON."""

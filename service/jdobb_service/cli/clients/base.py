@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from jdobb_async_queue import Job, JobPage, JobUpdate, NewJob
 
 if TYPE_CHECKING:
+    from jdobb_service.schemas.bulk import Action, BulkResult
     from jdobb_service.schemas.stats import Stats
 
 
@@ -55,6 +56,10 @@ class Client(ABC):
         """Store a new job; return it, or the existing one that it met."""
 
     @abstractmethod
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[Job]:
+        """Store up to 1,000 new jobs in one step, all or none; return them as ``enqueue`` does."""
+
+    @abstractmethod
     async def get(self, job_id: str) -> Job:
         """Return a job."""
 
@@ -80,6 +85,17 @@ class Client(ABC):
     @abstractmethod
     async def retry(self, job_id: str) -> Job:
         """Make a failed or cancelled job ready again."""
+
+    @abstractmethod
+    async def delete(self, job_id: str) -> None:
+        """Remove a job that has ended."""
+
+    @abstractmethod
+    async def change(self, action: Action, wanted: JobFilter, *, dry_run: bool) -> BulkResult:
+        """Do something to the jobs of a filter whose status allows it, up to 1,000 of them, each by itself.
+
+        The filter's ``limit`` and ``cursor`` do not count. Repeat it while there is ``more`` and any is done.
+        """
 
     @abstractmethod
     async def pause(self, job_type: str, until: datetime | None, reason: str | None) -> dict[str, Any]:

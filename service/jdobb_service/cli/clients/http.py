@@ -21,6 +21,7 @@ from jdobb_service.cli.clients.connection import (
 )
 from jdobb_service.cli.clients.streams import watch
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.schemas.bulk import Action, BulkResult
 from jdobb_service.schemas.stats import Stats
 
 BREATH = 0.5
@@ -44,10 +45,13 @@ class HttpClient(Client):
 
     async def enqueue(self, job: NewJob) -> Job:
         """Store a new job; return it, or the existing one that it met."""
-        body = job.model_dump(mode="json", exclude_unset=True, exclude={"data"}) | {"data": job.data}
-        if "job_id" in body:
-            body["id"] = body.pop("job_id")
-        return parsed(Job.model_validate, await self._connection.json("POST", "/jobs", body=body))
+        return parsed(Job.model_validate, await self._connection.json("POST", "/jobs", body=_body(job)))
+
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[Job]:
+        """Store up to 1,000 new jobs in one step, all or none; return them as ``enqueue`` does."""
+        body = {"jobs": [_body(job) for job in jobs]}
+        answer = _object(await self._connection.json("POST", "/jobs/batch", body=body))
+        return [parsed(Job.model_validate, item) for item in answer.get("items", ())]
 
     async def get(self, job_id: str) -> Job:
         """Return a job."""
@@ -102,6 +106,24 @@ class HttpClient(Client):
         """Make a failed or cancelled job ready again."""
         return await self._of_job("POST", job_id, "/retry")
 
+    async def delete(self, job_id: str) -> None:
+        """Remove a job that has ended."""
+        with about_job(job_id):
+            await self._connection.request("DELETE", _job(job_id))
+
+    async def change(self, action: Action, wanted: JobFilter, *, dry_run: bool) -> BulkResult:
+        """Do something to the jobs of a filter whose status allows it, up to 1,000 of them."""
+        chosen: dict[str, Any] = {
+            "status": list(wanted.statuses),
+            "job_type": list(wanted.job_types),
+            "created_after": wanted.created_after and wanted.created_after.isoformat(),
+            "created_before": wanted.created_before and wanted.created_before.isoformat(),
+            "metadata": dict(wanted.metadata),
+        }
+        given = {name: value for name, value in chosen.items() if value}
+        body = {"action": action, "filter": given, "dry_run": dry_run}
+        return parsed(BulkResult.model_validate, await self._connection.json("POST", "/jobs/bulk", body=body))
+
     async def pause(self, job_type: str, until: datetime | None, reason: str | None) -> dict[str, Any]:
         """Pause a job type, which is created; return it as JSON."""
         body: dict[str, Any] = {} if reason is None else {"reason": reason}
@@ -137,6 +159,14 @@ class HttpClient(Client):
             return parsed(
                 Job.model_validate, await self._connection.json(method, f"{_job(job_id)}{step}", **content)
             )
+
+
+def _body(job: NewJob) -> dict[str, Any]:
+    """Return a new job as the service takes it."""
+    body = job.model_dump(mode="json", exclude_unset=True, exclude={"data"}) | {"data": job.data}
+    if "job_id" in body:
+        body["id"] = body.pop("job_id")
+    return body
 
 
 def _object(value: Any) -> dict[str, Any]:
