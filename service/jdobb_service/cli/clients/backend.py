@@ -26,6 +26,7 @@ from jdobb_service import figures
 from jdobb_service.cli.clients.base import Client, JobFilter
 from jdobb_service.cli.clients.changing import change
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.near import near
 from jdobb_service.schemas.bulk import Action, BulkResult
 from jdobb_service.schemas.stats import Stats
 from jdobb_service.settings import Settings, load_settings
@@ -130,9 +131,19 @@ class BackendClient(Client):
 
     async def resume(self, job_type: str) -> dict[str, Any]:
         """Resume a job type; return it as JSON."""
-        if not any(known.job_type == job_type for known in await self._queue.job_types()):
-            raise Refusal(ExitCode.NOT_FOUND, f"no job type has the name {job_type!r}")
+        known = await self.job_types()
+        if job_type not in known:
+            message = f"no job type has the name {job_type!r}{near(job_type, known)}"
+            raise Refusal(ExitCode.NOT_FOUND, message)
         return await self._described(await self._queue.resume(job_type))
+
+    async def job_types(self) -> list[str]:
+        """Return the names of the job types that there are."""
+        return [info.job_type for info in await self._queue.job_types()]
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """Return the registered workers."""
+        return [worker.model_dump(mode="json") for worker in await self._queue.workers()]
 
     async def stats(self) -> Stats:
         """Return how jobs stand now."""

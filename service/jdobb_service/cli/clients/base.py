@@ -106,5 +106,13 @@ class Client(ABC):
         """Resume a job type; return it as JSON, as the service describes it."""
 
     @abstractmethod
+    async def job_types(self) -> list[str]:
+        """Return the names of the job types that there are."""
+
+    @abstractmethod
+    async def workers(self) -> list[dict[str, Any]]:
+        """Return the registered workers, as the service describes them."""
+
+    @abstractmethod
     async def stats(self) -> Stats:
         """Return how jobs stand now."""

@@ -53,6 +53,10 @@ class Connection:
         content = None if body is None else _encoded(body)
         headers = {} if body is None else {"content-type": "application/json"}
         response = await self.request(method, path, params=params, content=content, headers=headers)
+        return self.decoded(response)
+
+    def decoded(self, response: httpx.Response) -> Any:
+        """Return the JSON of an answer."""
         try:
             return response.json()
         except ValueError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +23,7 @@ from jdobb_service.cli.clients.connection import (
 )
 from jdobb_service.cli.clients.streams import watch
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.near import near
 from jdobb_service.schemas.bulk import Action, BulkResult
 from jdobb_service.schemas.stats import Stats
 
@@ -137,9 +140,15 @@ class HttpClient(Client):
             return _object(await self._connection.json("POST", f"{_job_type(job_type)}/resume"))
         except Refusal as refusal:
             if refusal.code is ExitCode.NOT_FOUND:
-                message = f"no job type has the name {job_type!r}"
+                meant = near(job_type, await self.job_types())
+                message = f"no job type has the name {job_type!r}{meant}"
                 raise Refusal(ExitCode.NOT_FOUND, message) from refusal
             raise
+
+    async def job_types(self) -> list[str]:
+        """Return the names of the job types that there are."""
+        found = _object(await self._connection.json("GET", "/job-types"))
+        return [str(item["job_type"]) for item in found.get("items", ())]
 
     async def stats(self) -> Stats:
         """Return how jobs stand now."""
@@ -149,9 +158,21 @@ class HttpClient(Client):
         """Return the service's OpenAPI document."""
         return _object(await self._connection.json("GET", "/openapi.json"))
 
-    async def readiness(self) -> dict[str, Any]:
-        """Return what the service says of itself when it is ready."""
-        return _object(await self._connection.json("GET", "/readyz"))
+    async def readiness(self) -> tuple[dict[str, Any], float | None]:
+        """Return what the service says of itself when it is ready, and how far its clock is ahead of ours.
+
+        None for the clock when it does not tell. It tells whole seconds.
+        """
+        began = time.time()
+        response = await self._connection.request("GET", "/readyz")
+        ours = (began + time.time()) / 2
+        said = response.headers.get("date")
+        ahead = None if said is None else parsedate_to_datetime(said).timestamp() + 0.5 - ours
+        return _object(self._connection.decoded(response)), ahead
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """Return the registered workers."""
+        return list(_object(await self._connection.json("GET", "/workers")).get("items", ()))
 
     async def _of_job(self, method: str, job_id: str, step: str = "", **content: Any) -> Job:
         """Make a request about one job, which answers with it."""

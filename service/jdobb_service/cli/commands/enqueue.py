@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jdobb_service.cli.clients import connect
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.hints import tell_of_unknown_type
 from jdobb_service.cli.job_data import read_data
 from jdobb_service.cli.option_groups import Place
 from jdobb_service.cli.options import (
@@ -99,7 +100,9 @@ async def enqueue(
     new = _new_job(job_type=job_type, data=read_data(data), **given)
     show = _watch if watch else _wait if wait else _print
     async with connect(place.url, place.backend_url, place.namespace) as client:
-        return await show(client, await client.enqueue(new), wait_timeout, as_json=as_json)
+        stored = await client.enqueue(new)
+        await tell_of_unknown_type(client, job_type)
+        return await show(client, stored, wait_timeout, as_json=as_json)
 
 
 def _check_many(job_type: str | None, data: str | None, given: dict[str, Any], *, is_followed: bool) -> None:
