@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from jdobb_async_queue import JobUpdate
 from jdobb_service.cli.clients.http import HttpClient
 from jdobb_service.cli.clients.streams import MOST
 from tests.support.serving import serving
@@ -43,18 +44,19 @@ async def test_several_jobs_are_watched_on_one_stream_however_little_room_there_
     async with serving(max_streams=1) as service:
         jobs = [await service.new_job() for _ in range(3)]
         client = HttpClient(service.url, None)
-        seen: list[tuple[str, str]] = []
+        seen: list[JobUpdate] = []
 
         async def watch() -> None:
             async for update in client.updates(jobs):
-                seen.append((update.job_id, update.status.value))
+                seen.append(update)  # noqa: PERF401 - the test looks at it meanwhile
 
         watching = asyncio.create_task(watch())
         await eventually(lambda: len(seen) == len(jobs))
         for job_id in jobs:
             await service.queue.cancel(job_id)
         await watching
-        assert seen == [(job_id, "pending") for job_id in jobs] + [(job_id, "cancelled") for job_id in jobs]
+        assert sorted(update.job_id for update in seen[len(jobs) :]) == sorted(jobs)
+        assert [update.status for update in seen] == ["pending"] * len(jobs) + ["cancelled"] * len(jobs)
         await client.close()
 
 

@@ -13,7 +13,7 @@ from jdobb_service.cli.checks.finding import Finding, failure, ok, warning
 
 MOUNTS = Path("/proc/self/mountinfo")
 _SHARED = frozenset(
-    {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "fuse.glusterfs", "lustre", "nfs", "nfs4", "smb3", "vboxsf"}
+    {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "nfs", "nfs4", "smb3", "vboxsf"}
 )  # fmt: skip
 _MOVE = "move the file to a local disk, or keep the jobs in Redis (--backend-url redis://…)"
 

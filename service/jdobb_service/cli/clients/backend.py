@@ -114,9 +114,9 @@ class BackendClient(Client):
     async def delete(self, job_id: str) -> None:
         """Remove a job that has ended."""
         outcome, job = await self._queue.try_delete(job_id)
-        if job is None:
+        if outcome is Outcome.UNKNOWN:
             raise JobNotFound(job_id)
-        if outcome is not Outcome.OK:
+        if job is not None:
             _refuse(job, "only a job that has ended can be deleted")
 
     async def change(self, action: Action, wanted: JobFilter, *, dry_run: bool) -> BulkResult:

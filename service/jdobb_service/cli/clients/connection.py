@@ -129,7 +129,8 @@ class Connection:
         if problem.get("code") == "not-found":
             return self._stranger("it does not know this path; it may be older than this command")
         places = [f"{place.get('pointer')}: {place.get('detail')}" for place in problem.get("errors", ())]
-        return Refusal(code, "; ".join(places) or str(problem.get("detail", problem.get("title"))))
+        kind = UnknownJobType if problem.get("code") == "unknown-job-type" else Refusal
+        return kind(code, "; ".join(places) or str(problem.get("detail", problem.get("title"))))
 
     def _stranger(self, why: str) -> Refusal:
         return Refusal(ExitCode.UNREACHABLE, f"{self._url} does not answer like a jdobb service: {why}")
@@ -144,6 +145,10 @@ class Unreachable(Refusal):
 
     def __init__(self, message: str) -> None:
         super().__init__(ExitCode.UNREACHABLE, message)
+
+
+class UnknownJobType(Refusal):
+    """The deployment takes known job types only."""
 
 
 class Full(Refusal):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -17,6 +18,7 @@ from jdobb_service.cli.clients.connection import (
     LONG_POLL,
     Connection,
     Full,
+    UnknownJobType,
     about_job,
     key_of_environment,
     parsed,
@@ -48,7 +50,15 @@ class HttpClient(Client):
 
     async def enqueue(self, job: NewJob) -> Job:
         """Store a new job; return it, or the existing one that it met."""
-        return parsed(Job.model_validate, await self._connection.json("POST", "/jobs", body=_body(job)))
+        try:
+            stored = await self._connection.json("POST", "/jobs", body=_body(job))
+        except UnknownJobType as refusal:
+            known: list[str] = []
+            with suppress(Refusal):  # the key may not be allowed to read
+                known = await self.job_types()
+            message = f"the service knows no job type {job.job_type!r}{near(job.job_type, known)}"
+            raise Refusal(ExitCode.USAGE, message) from refusal
+        return parsed(Job.model_validate, stored)
 
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[Job]:
         """Store up to 1,000 new jobs in one step, all or none; return them as ``enqueue`` does."""
