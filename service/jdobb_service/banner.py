@@ -20,7 +20,7 @@ def banner(settings: Settings, url: str, routers: Sequence[JobRouter] = ()) -> s
     """Return where the service is, where its jobs are, and a first job to try."""
     models = {name: handler.data_model for router in routers for name, handler in router.handlers.items()}
     lines = [
-        f"jdobb serves {url} (docs: {url}/docs)",
+        f"jdobb serves {url} (dashboard: {url}/, docs: {url}/docs)",
         f"jobs are in {shown_backend(settings.backend_url)}",
         *_first_steps(settings, url, models),
     ]

@@ -205,7 +205,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources, the strongest first."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=_read_file())
+        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=read_file())
 
 
 def load_settings(**arguments: Any) -> Settings:
@@ -222,7 +222,8 @@ def load_settings(**arguments: Any) -> Settings:
         raise InvalidSettings(str(error)) from None
 
 
-def _read_file() -> dict[str, Any]:
+def read_file() -> dict[str, Any]:
+    """Return what the settings file says, nothing when there is none. Raises ``InvalidSettings``."""
     named = os.environ.get(FILE_VARIABLE)
     path = Path(named or DEFAULT_FILE)
     if not named and not path.is_file():

@@ -13,14 +13,19 @@ from typer.testing import CliRunner
 
 from jdobb_async_queue import JobStatus
 from jdobb_service import cli
-from jdobb_service.cli.application import KEYS, SECTIONS, make_app
+from jdobb_service.cli.application import GROUPS, SECTIONS, make_app
 from jdobb_service.cli.commands.keys import Scope
 from jdobb_service.cli.options import Status
 from jdobb_service.keys import SCOPES
 from tests.cli.command import Jdobb
 
 NAMES = [name for commands in SECTIONS.values() for name in commands]
-HEAVY = {"fastapi", "httpx", "jdobb_async_queue", "pydantic", "pydantic_settings", "rich", "uvicorn"}
+IN_GROUPS = [f"{group} {name}" for group, (_, commands) in GROUPS.items() for name in commands]
+HEAVY = {
+    "fastapi", "httpx", "jdobb_async_queue", "pydantic_settings", "redis", "rich", "sqlite3", "structlog",
+    "uvicorn", "watchfiles",
+}  # fmt: skip
+PROGRAM = "import sys; from jdobb_service.cli.application import make_app; "
 
 
 def help_of(*arguments: str) -> str:
@@ -32,28 +37,38 @@ def help_of(*arguments: str) -> str:
 def test_help_lists_every_command(jdobb: Jdobb):
     done = jdobb.process("--help")
     assert (done.code, done.err) == (0, "")
-    for name in [*NAMES, "keys"]:
+    for name in [*NAMES, *GROUPS]:
         assert f"\n  {name}  " in done.out
 
 
-@pytest.mark.parametrize("name", [*NAMES, "keys new"])
+@pytest.mark.parametrize("name", [*NAMES, *IN_GROUPS])
 def test_the_help_of_a_command_has_an_example_on_a_line_of_its_own(name: str):
     assert f"\n      jdobb {name}" in help_of(*name.split())
 
 
 def test_help_needs_none_of_the_heavy_libraries():
+    program = f"{PROGRAM} make_app(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not (HEAVY | {"pydantic"}) & set(done.stdout.split())
+
+
+def test_the_help_of_each_command_needs_none_of_the_heavy_libraries_either():
     program = (
-        "import sys; from jdobb_service.cli.application import make_app; make_app(); print(*sys.modules)"
+        f"{PROGRAM}from typer.main import get_command; command = get_command(make_app())\n"
+        f"for words in {[*NAMES, *IN_GROUPS]}:\n"
+        "    command.main([*words.split(), '--help'], prog_name='jdobb', standalone_mode=False)\n"
+        "print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert not HEAVY & set(done.stdout.split())
+    assert done.stdout.count("Usage: jdobb ") == len(NAMES) + len(IN_GROUPS)
+    assert not HEAVY & set(done.stderr.split())
 
 
 def test_no_callback_is_a_coroutine_function_for_typer_would_not_await_it():
     app = make_app()
     apps = [app, *(group.typer_instance for group in app.registered_groups)]
     commands = [command for group in apps if group for command in group.registered_commands]
-    assert len(commands) == len(NAMES) + len(KEYS)
+    assert len(commands) == len(NAMES) + len(IN_GROUPS)
     for command in commands:
         assert command.callback is not None
         assert not inspect.iscoroutinefunction(command.callback)

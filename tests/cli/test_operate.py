@@ -74,10 +74,17 @@ def test_pause_says_until_when(place: Jdobb, job_type: str):
     assert done.out == f"{job_type} is paused until 2100-01-01T00:00:00Z\n"
 
 
+def test_a_mistyped_type_is_met_with_the_near_one(place: Jdobb):
+    done = place("resume", "ecoh")
+    assert (done.code, done.out) == (3, "")
+    assert done.err == "jdobb: no job type has the name 'ecoh'; did you mean echo?\n"
+
+
 def test_resuming_an_unknown_type_exits_3(place: Jdobb, job_type: str):
     done = place("resume", job_type)
     assert (done.code, done.out) == (3, "")
-    assert done.err == f"jdobb: no job type has the name {job_type!r}\n"
+    assert done.err.startswith(f"jdobb: no job type has the name {job_type!r}")
+    assert done.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import COMMAND, PATIENCE, Jdobb
+from tests.cli.terminal import terminal
 from tests.cli.test_enqueue import DELAYED
 
 RED = "\x1b[31mred\x07\x9b1m"
@@ -87,6 +88,16 @@ def test_a_terminal_that_wants_none_gets_no_control_sequences(store: Jdobb, envi
         shown = read()
     assert "\x1b" not in shown
     assert json.loads(shown.splitlines()[-1])["status"] == "complete"
+
+
+def test_a_list_on_a_terminal_keeps_to_its_width_and_has_colours(store: Jdobb):
+    job_id = store("enqueue", "boom", "--id", "x" * 20, "--wait", "--json").json["id"]
+    with terminal(store, "list", "--status", "failed") as screen:
+        assert screen.end() == 0
+    assert f"{job_id}  boom  \x1b[31mfailed" in screen.shown
+    with terminal(store, "list", "--status", "failed", NO_COLOR="1") as plain:
+        assert plain.end() == 0
+    assert "\x1b" not in plain.shown
 
 
 def test_a_terminal_gets_json_when_asked(store: Jdobb):

@@ -6,10 +6,13 @@ import signal
 import socket
 
 import httpx
+import pytest
 
 from tests.cli.command import Jdobb
+from tests.cli.terminal import CTRL_C, terminal
 from tests.cli.test_enqueue import DELAYED
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 
 def get(port: str, path: str) -> httpx.Response:
@@ -64,6 +67,27 @@ def test_a_port_that_is_taken_ends_it_with_a_line(jdobb: Jdobb):
         done = jdobb.process("serve", "--port", port, "--backend-url", "memory://")
     assert done.code == 1
     assert f"jdobb: cannot listen on 127.0.0.1 port {port}" in done.err
+
+
+@pytest.mark.parametrize(("presses", "code"), [(1, 0), (2, 0)])
+def test_ctrl_c_on_a_terminal_ends_it_and_leaves_the_terminal_as_it_was(
+    jdobb: Jdobb, presses: int, code: int
+):
+    port = str(free_port())
+    with terminal(jdobb, "serve", "jobs:router", "--port", port) as screen:
+        before = screen.mode()
+        screen.wait_for("runs echo")
+        job_id = jdobb("enqueue", "hold", "--url", f"http://127.0.0.1:{port}").out.strip()
+        until(lambda: jdobb("get", job_id, "--json").json["message"] == "holding")
+        for press in range(presses):
+            screen.type(CTRL_C)
+            screen.wait_for("^C", times=press + 1)
+        if presses == 1:
+            jdobb.folder.joinpath(f"release-{job_id}").touch()
+        assert screen.end() == code
+        assert screen.mode() == before
+    assert "Traceback" not in screen.shown
+    assert (jdobb("get", job_id, "--json").json["status"] == "complete") == (presses == 1)
 
 
 def test_settings_that_cannot_be_used_are_refused(jdobb: Jdobb):

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
+from jdobb_async_queue import JobQueue
 from jdobb_service.keys import digest, parse_keys
 from tests.cli.command import Jdobb
 from tests.support.ports import free_port
 from tests.support.processes import ROOT
+from tests.support.redis_server import database_url
 
-FINDING = {"name", "verdict", "detail"}
+FINDING = {"name", "verdict", "detail", "remedy"}
 
 
 def verdicts(jdobb: Jdobb, *words: str, code: int = 0) -> dict[str, str]:
     """Return the doctor's last verdict on each thing, each with its detail."""
-    done = jdobb("doctor", *words, "--json")
+    done = jdobb("doctor", *words, "--json", JDOBB_PORT="0")
     assert done.code == code
     assert all(set(item) == FINDING for item in done.json["checks"])
+    assert all((item["remedy"] is None) == (item["verdict"] == "ok") for item in done.json["checks"])
     return {item["name"]: f"{item['verdict']}: {item['detail']}" for item in done.json["checks"]}
 
 
 def test_the_doctor_finds_everything_in_place(jdobb: Jdobb):
-    done = jdobb.process("doctor", "jobs:router")
+    done = jdobb.process("doctor", "jobs:router", JDOBB_PORT="0")
     assert (done.code, done.err) == (0, "")
     head, *lines = done.out.splitlines()
     assert head.split() == ["CHECK", "VERDICT", "DETAIL"]
     found = [line.split()[:2] for line in lines]
-    assert found == [[name, "ok"] for name in ("version", "handlers", "settings", "store", "workers")]
+    looked_at = ("version", "handlers", "settings", "port", "store", "journal", "filesystem", "workers")
+    assert found == [[name, "ok"] for name in looked_at]
 
 
 def test_the_doctor_names_the_place_of_the_store_and_the_handlers(jdobb: Jdobb):
@@ -46,6 +52,57 @@ def test_the_doctor_warns_of_jobs_that_nobody_runs(jdobb: Jdobb):
     jdobb("enqueue", "echo")
     assert verdicts(jdobb)["jobs"] == "warning: 1 of type echo wait, and no worker runs them"
     assert "jobs" not in verdicts(jdobb, "jobs:router")
+
+
+async def test_the_doctor_warns_of_jobs_that_nobody_holds_any_more(jdobb: Jdobb):
+    async with JobQueue.from_url(f"sqlite:///{jdobb.folder / 'jdobb.db'}") as queue:
+        await queue.enqueue("left")
+        await queue.claim(["left"])
+    done = await asyncio.to_thread(jdobb.process, "doctor", "--json", JDOBB_PORT="0")
+    (found,) = [item for item in done.json["checks"] if item["name"] == "leases"]
+    assert (done.code, found["verdict"]) == (0, "warning")
+    assert found["detail"] == "1 of type left are held by a worker that is gone"
+    assert "when their leases have expired" in found["remedy"]
+
+
+def test_the_doctor_names_a_paused_type(jdobb: Jdobb):
+    jdobb("pause", "echo", "--reason", "tea")
+    assert verdicts(jdobb)["jobs"] == "warning: echo is paused: tea"
+
+
+def test_the_doctor_warns_of_a_port_that_is_taken(jdobb: Jdobb):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = jdobb("doctor", "--json", JDOBB_PORT=str(port))
+    (found,) = [item for item in done.json["checks"] if item["name"] == "port"]
+    assert (done.code, found["verdict"]) == (0, "warning")
+    assert "--port" in found["remedy"]
+
+
+def test_the_doctor_says_where_settings_came_from(jdobb: Jdobb):
+    jdobb.folder.joinpath("jdobb.toml").write_text("retention = 60\n")
+    jdobb.environment["JDOBB_LEASE"] = "5"
+    found = verdicts(jdobb, "--namespace", "mine")["settings"]
+    assert "namespace from the argument" in found
+    assert "lease from the environment" in found
+    assert "retention from jdobb.toml" in found
+    assert found.endswith("the rest by default")
+
+
+def test_the_doctor_looks_at_a_redis_server(jdobb: Jdobb):
+    found = verdicts(jdobb, "--backend-url", database_url(jdobb.folder))
+    assert found["memory"].startswith("ok: maxmemory-policy is noeviction")
+    assert found["persistence"] == "warning: none: all jobs are lost when the server ends"
+    assert found["clock"].startswith("ok: ")
+    assert found["store"].startswith("ok: redis://")
+
+
+def test_the_doctor_says_that_a_redis_server_is_away(jdobb: Jdobb):
+    found = verdicts(jdobb, "--backend-url", f"redis://127.0.0.1:{free_port()}/0", code=1)
+    assert found["store"].startswith("failure: ")
+    assert "defect" not in found["store"]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +126,9 @@ def test_the_doctor_exits_1_when_something_cannot_work(
 def test_the_doctor_examines_a_service(service: Jdobb):
     found = verdicts(service)
     assert found["service"].startswith("ok: http://127.0.0.1:")
-    assert "is ready, stores jobs in memory, runs jobs" in found["service"]
+    assert "is ready, stores jobs in memory, runs jobs, answers in " in found["service"]
+    assert found["clock"] == "ok: the service's clock and ours agree within 2 s"
+    assert found["workers"] == "ok: 1 at work"
     assert found["access"] == "ok: may read jobs"
 
 

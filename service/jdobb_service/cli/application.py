@@ -11,23 +11,40 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jdobb_service.cli.commands import doctor, enqueue, job_types, jobs, keys, openapi, serve, stats, worker
+from jdobb_service.cli.commands import (
+    changes,
+    config,
+    dev,
+    doctor,
+    enqueue,
+    job_types,
+    jobs,
+    keys,
+    openapi,
+    serve,
+    stats,
+    worker,
+)
 from jdobb_service.cli.running import runnable
 
 SECTIONS: dict[str, dict[str, Callable[..., Any]]] = {
-    "Run": {"serve": serve.serve, "worker": worker.worker},
+    "Run": {"dev": dev.dev, "serve": serve.serve, "worker": worker.worker},
     "Jobs": {
         "enqueue": enqueue.enqueue,
         "get": jobs.get,
         "list": jobs.list_jobs,
         "watch": jobs.watch,
-        "cancel": jobs.cancel,
-        "retry": jobs.retry,
+        "cancel": changes.cancel,
+        "retry": changes.retry,
+        "delete": changes.delete,
     },
     "Operate": {"stats": stats.stats, "pause": job_types.pause, "resume": job_types.resume},
     "Set up": {"doctor": doctor.doctor, "openapi": openapi.openapi},
 }
-KEYS: dict[str, Callable[..., Any]] = {"new": keys.new}
+GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
+    "config": ("Show the settings in force.", {"show": config.show}),
+    "keys": ("Make API keys for the service.", {"new": keys.new}),
+}
 
 
 def run() -> None:
@@ -43,9 +60,10 @@ def make_app() -> typer.Typer:
     app.callback(help=_help(_jdobb))(_jdobb)
     for commands in SECTIONS.values():
         _add(app, commands)
-    key_app = _new_group(help="Make API keys for the service.")
-    _add(key_app, KEYS)
-    app.add_typer(key_app, name="keys")
+    for name, (says, commands) in GROUPS.items():
+        group = _new_group(help=says)
+        _add(group, commands)
+        app.add_typer(group, name=name)
     return app
 
 
@@ -104,6 +122,6 @@ class _Sections(TyperGroup):
         """Write the headings with their commands."""
         del ctx
         for section, commands in SECTIONS.items():
-            names = [*commands, *(["keys"] if section == "Set up" else [])]
+            names = [*commands, *(GROUPS if section == "Set up" else ())]
             with formatter.section(section):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(200)) for name in names])

@@ -15,13 +15,18 @@ def read_data(given: str | None) -> dict[str, Any]:
     """Return the JSON object that an argument holds or points at."""
     if given is None:
         return {}
-    place, text = _text(given)
+    return parse_object(*_text(given))
+
+
+def parse_object(place: str, text: str, *, is_line: bool = False) -> dict[str, Any]:
+    """Return the JSON object that a text is. Raises ``Refusal``, which names the place of the text."""
     try:
         value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse_constant)
     except RecursionError:
         raise _unusable(place, "is nested too deep") from None
     except json.JSONDecodeError as error:
-        where = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        line = "" if is_line else f"line {error.lineno}, "
+        where = f"{error.msg} at {line}column {error.colno}"
         raise _unusable(place, f"is not JSON: {where}") from None
     except ValueError as error:
         raise _unusable(place, f"is not JSON: {error}") from None

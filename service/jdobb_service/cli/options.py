@@ -37,6 +37,9 @@ Namespace = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one document on a line.")]
 JobIds = Annotated[list[str], typer.Argument(metavar="ID", help="Ids of jobs.", show_default=False)]
+OptionalJobIds = Annotated[
+    list[str] | None, typer.Argument(metavar="ID", help="Ids of jobs.", show_default=False)
+]
 JobTypeName = Annotated[str, typer.Argument(metavar="TYPE", help="The job type.", show_default=False)]
 _TARGETS = typer.Argument(
     metavar="MODULE:ROUTER",
@@ -46,6 +49,18 @@ _TARGETS = typer.Argument(
 )
 Targets = Annotated[list[str], _TARGETS]
 OptionalTargets = Annotated[list[str] | None, _TARGETS]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Listen there; other than loopback needs API keys  [default: 127.0.0.1]",
+        show_default=False,
+    ),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="0 takes a free one  [default: 8000]", show_default=False),
+]
 MaxConcurrent = Annotated[
     int | None,
     typer.Option(metavar="N", help="How many handlers run at once  [default: 10]", show_default=False),
@@ -118,6 +133,19 @@ OwnId = Annotated[
 NewMetadata = Annotated[
     list[str] | None,
     typer.Option(metavar=_PAIR, help="Kept with the job; may be given several times."),
+]
+OptionalTypeName = Annotated[
+    str | None,
+    typer.Argument(metavar="TYPE", help="The job type; with --ndjson lines may name it.", show_default=False),
+]
+ManyData = Annotated[
+    str | None,
+    typer.Option(
+        "--ndjson",
+        metavar="@FILE|-",
+        help="Put many jobs in, one for each line: the data of a job of TYPE, or without TYPE a whole job, "
+        'such as {"job_type": "email", "data": {"to": "ada"}}.',
+    ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end and print the results.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Show its progress live, to the end.")]

@@ -8,12 +8,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_GAP, _LEAST = 2, 12
+_COLOURS = {
+    **dict.fromkeys(("complete", "ok"), 32),
+    **dict.fromkeys(("failed", "failure"), 31),
+    **dict.fromkeys(("cancelled", "warning"), 33),
+    "processing": 36,
+}
+"""Colours of words that fill a cell, by their numbers in control sequences."""
 _BEYOND_JSON = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -36,11 +45,34 @@ def note(text: str) -> None:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows in aligned columns under a head; the last column may be of any length."""
-    lines = [list(head), *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print_data("  ".join(cells).rstrip())
+    for line in table_lines(head, rows, is_live=is_live_terminal()):
+        print_data(line)
+
+
+def table_lines(head: Sequence[str], rows: Iterable[Sequence[Any]], *, is_live: bool) -> list[str]:
+    """Return the lines of a table; a terminal's are cut to its width, and say by colours what is good."""
+    cells = [list(head), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
+    if is_live:
+        before = sum(widths[:-1]) + _GAP * (len(widths) - 1)
+        widths[-1] = min(widths[-1], max(_LEAST, shutil.get_terminal_size().columns - before))
+    return [_aligned(line, widths, is_live=is_live, is_head=line is cells[0]) for line in cells]
+
+
+def _aligned(line: list[str], widths: list[int], *, is_live: bool, is_head: bool) -> str:
+    if len(line[-1]) > widths[-1]:
+        line = [*line[:-1], line[-1][: widths[-1] - 1] + "…"]
+    padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+    text = (" " * _GAP).join(padded).rstrip()
+    if not is_live:
+        return text
+    if is_head:
+        return f"\x1b[1m{text}\x1b[0m"
+    coloured = [
+        f"\x1b[{_COLOURS[cell]}m{shown}\x1b[0m" if cell in _COLOURS else shown
+        for cell, shown in zip(line, padded, strict=True)
+    ]
+    return (" " * _GAP).join(coloured).rstrip()
 
 
 def fields(pairs: Iterable[tuple[str, Any]]) -> None:

@@ -31,14 +31,11 @@ async def follow(client: Client, jobs: Sequence[Job], timeout: float | None, *, 
         for job in jobs:
             display.add(job)
         try:
-            async with asyncio.timeout(timeout), asyncio.TaskGroup() as group:
-                ends = [group.create_task(_follow_one(client, job.id, display)) for job in jobs]
+            async with asyncio.timeout(timeout):
+                return verdict(await _show_all(client, [job.id for job in jobs], display))
         except TimeoutError:
             message = f"not all jobs are terminal after {timeout:g} s"
             raise TimeoutError(message) from None
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from None
-    return verdict([end.result() for end in ends])
 
 
 def verdict(statuses: Sequence[JobStatus]) -> ExitCode:
@@ -47,12 +44,16 @@ def verdict(statuses: Sequence[JobStatus]) -> ExitCode:
     return ExitCode.OK if is_good else ExitCode.FAILED
 
 
-async def _follow_one(client: Client, job_id: str, display: Display) -> JobStatus:
-    async for update in client.updates(job_id):
+async def _show_all(client: Client, job_ids: Sequence[str], display: Display) -> list[JobStatus]:
+    ends: dict[str, JobStatus] = {}
+    async for update in client.updates(job_ids):
         display.show(update)
         if update.is_terminal:
-            return update.status
-    raise JobNotFound(job_id)
+            ends[update.job_id] = update.status
+    for job_id in job_ids:
+        if job_id not in ends:
+            raise JobNotFound(job_id)
+    return [ends[job_id] for job_id in job_ids]
 
 
 @contextmanager

@@ -12,12 +12,13 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from jdobb_service.cli.exits import ExitCode, refusal_of
+from jdobb_service.cli.option_groups import OptionGroup
 from jdobb_service.cli.output import note
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -26,19 +27,34 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 def runnable(function: Callable[..., Any]) -> Callable[..., None]:
     """Return the function as a command: a plain function with its options and ``--debug``.
 
-    What it returns is the exit code, None for 0.
+    What it returns is the exit code, None for 0. An ``OptionGroup`` among the parameters stands for its
+    options.
     """
+    signature = inspect.signature(function, eval_str=True)
+    groups = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, OptionGroup)
+    }
 
     @functools.wraps(function)
     def command(*, debug: bool, **options: Any) -> None:
+        for name, group in groups.items():
+            options[name] = group(**{field: options.pop(field) for field in _options_of(group)})
         raise typer.Exit(_run(function, options, debug=debug))
 
-    signature = inspect.signature(function, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        parameters += _options_of(groups[name]).values() if name in groups else [parameter]
     switch = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
     command.__signature__ = signature.replace(  # type: ignore[attr-defined]  # read by inspect.signature
-        parameters=[*signature.parameters.values(), switch], return_annotation=None
+        parameters=[*parameters, switch], return_annotation=None
     )
     return command
+
+
+def _options_of(group: type[OptionGroup]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(group, eval_str=True).parameters
 
 
 def _run(function: Callable[..., Any], options: dict[str, Any], *, debug: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import os
@@ -15,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.near import near
 
 if TYPE_CHECKING:
     from jdobb_async_queue import JobRouter
@@ -63,8 +63,8 @@ def _named(target: str, module: ModuleType, attribute: str) -> list[JobRouter]:
     value: Any = module
     for step in attribute.split("."):
         if not hasattr(value, step):
-            near = _near(step, [known for known, _ in _routers(module)] or dir(module))
-            raise _unusable(target, f"{module.__name__} has no {attribute!r}{near}")
+            meant = near(step, [known for known, _ in _routers(module)] or dir(module))
+            raise _unusable(target, f"{module.__name__} has no {attribute!r}{meant}")
         value = getattr(value, step)
     routers = list(value) if isinstance(value, list | tuple) else [value]
     for router in routers:
@@ -105,8 +105,8 @@ def _unknown(name: str, missing: str) -> str:
             return f"there is no module {name}: {parent} is not a package"
     else:
         where = [os.getcwd()]  # noqa: PTH109 - pkgutil takes strings
-    near = _near(leaf, _modules(where), prefix=f"{parent}." if dot else "")
-    return f"there is no module {missing} here or on the import path{near}"
+    meant = near(leaf, _modules(where), prefix=f"{parent}." if dot else "")
+    return f"there is no module {missing} here or on the import path{meant}"
 
 
 def _modules(folders: Iterable[str]) -> list[str]:
@@ -114,11 +114,6 @@ def _modules(folders: Iterable[str]) -> list[str]:
     listed = list(folders)
     names = [path.name for folder in listed for path in Path(folder).iterdir() if path.is_dir()]
     return [*(found.name for found in pkgutil.iter_modules(listed)), *filter(str.isidentifier, names)]
-
-
-def _near(name: str, known: Iterable[str], prefix: str = "") -> str:
-    near = difflib.get_close_matches(name, {word for word in known if not word.startswith("_")}, n=3)
-    return f"; did you mean {' or '.join(prefix + word for word in near)}?" if near else ""
 
 
 def _where(error: BaseException) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from jdobb_service.cli.output import fields, first_line, table
+from jdobb_service.cli.output import fields, first_line, is_live_terminal, print_data, table, table_lines
 
 if TYPE_CHECKING:
     from jdobb_async_queue import Job
     from jdobb_service.schemas.stats import Figures, Stats
 
+_STATS = ("TYPE", "READY", "RUNNING", "DELAYED", "COMPLETE", "FAILED", "CANCELLED", "OLDEST READY", "PAUSED")
 _LEASE = {"lease_token", "lease_expires_at"}
 
 
@@ -65,16 +66,16 @@ def print_jobs(jobs: Iterable[Job]) -> None:
 
 def print_stats(stats: Stats) -> None:
     """Print how each job type stands, one on a line, and all of them below."""
-    table(
-        ("TYPE", "READY", "RUNNING", "DELAYED", "COMPLETE", "FAILED", "CANCELLED", "OLDEST READY", "PAUSED"),
-        (
-            *(
-                (name, *_figures(found), "yes" if found.paused else "no")
-                for name, found in stats.job_types.items()
-            ),
-            ("(all)", *_figures(stats), None),
-        ),
+    for line in stats_lines(stats, is_live=is_live_terminal()):
+        print_data(line)
+
+
+def stats_lines(stats: Stats, *, is_live: bool) -> list[str]:
+    """Return how each job type stands, one on a line, and all of them below."""
+    each = (
+        (name, *_figures(found), "yes" if found.paused else "no") for name, found in stats.job_types.items()
     )
+    return table_lines(_STATS, (*each, ("(all)", *_figures(stats), None)), is_live=is_live)
 
 
 def _figures(found: Figures) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,10 @@ from jdobb_async_queue import (
 )
 from jdobb_service import figures
 from jdobb_service.cli.clients.base import Client, JobFilter
+from jdobb_service.cli.clients.changing import change
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.near import near
+from jdobb_service.schemas.bulk import Action, BulkResult
 from jdobb_service.schemas.stats import Stats
 from jdobb_service.settings import Settings, load_settings
 
@@ -44,6 +47,11 @@ class BackendClient(Client):
         with _arguments():
             return (await self._queue.submit(job)).job
 
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[Job]:
+        """Store up to 1,000 new jobs in one step, all or none; return them as ``enqueue`` does."""
+        with _arguments():
+            return [submission.job for submission in await self._queue.submit_many(jobs)]
+
     async def get(self, job_id: str) -> Job:
         """Return a job."""
         job = await self._queue.get(job_id)
@@ -56,13 +64,17 @@ class BackendClient(Client):
         with _arguments():
             return await self._queue.wait(job_id, timeout)
 
-    async def updates(self, job_id: str) -> AsyncIterator[JobUpdate]:
-        """Yield the job's present state and then each update, up to the terminal one."""
+    async def updates(self, job_ids: Sequence[str]) -> AsyncIterator[JobUpdate]:
+        """Yield each job's present state and then its updates, until all jobs are terminal or removed."""
         broadcaster = Broadcaster(self._queue)
-        state = await broadcaster.snapshot(job_id)
-        yield state
-        if not state.is_terminal:
-            async for update in broadcaster.subscribe(job_id, after=state.seq):
+        places: dict[str, int] = {}
+        for job_id in job_ids:
+            state = await broadcaster.snapshot(job_id)
+            yield state
+            if not state.is_terminal:
+                places[job_id] = state.seq
+        async for _, update in broadcaster.subscribe_many(places):
+            if update is not None:
                 yield update
 
     async def list_jobs(self, wanted: JobFilter) -> JobPage:
@@ -99,6 +111,19 @@ class BackendClient(Client):
             _refuse(job, "only a failed or cancelled job can be retried")
         return job
 
+    async def delete(self, job_id: str) -> None:
+        """Remove a job that has ended."""
+        outcome, job = await self._queue.try_delete(job_id)
+        if outcome is Outcome.UNKNOWN:
+            raise JobNotFound(job_id)
+        if job is not None:
+            _refuse(job, "only a job that has ended can be deleted")
+
+    async def change(self, action: Action, wanted: JobFilter, *, dry_run: bool) -> BulkResult:
+        """Do something to the jobs of a filter whose status allows it, up to 1,000 of them."""
+        with _arguments():
+            return await change(self._queue, action, wanted, dry_run=dry_run)
+
     async def pause(self, job_type: str, until: datetime | None, reason: str | None) -> dict[str, Any]:
         """Pause a job type, which is created; return it as JSON."""
         with _arguments():
@@ -106,9 +131,19 @@ class BackendClient(Client):
 
     async def resume(self, job_type: str) -> dict[str, Any]:
         """Resume a job type; return it as JSON."""
-        if not any(known.job_type == job_type for known in await self._queue.job_types()):
-            raise Refusal(ExitCode.NOT_FOUND, f"no job type has the name {job_type!r}")
+        known = await self.job_types()
+        if job_type not in known:
+            message = f"no job type has the name {job_type!r}{near(job_type, known)}"
+            raise Refusal(ExitCode.NOT_FOUND, message)
         return await self._described(await self._queue.resume(job_type))
+
+    async def job_types(self) -> list[str]:
+        """Return the names of the job types that there are."""
+        return [info.job_type for info in await self._queue.job_types()]
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """Return the registered workers."""
+        return [worker.model_dump(mode="json") for worker in await self._queue.workers()]
 
     async def stats(self) -> Stats:
         """Return how jobs stand now."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from jdobb_async_queue import Job, JobPage, JobUpdate, NewJob
 
 if TYPE_CHECKING:
+    from jdobb_service.schemas.bulk import Action, BulkResult
     from jdobb_service.schemas.stats import Stats
 
 
@@ -55,6 +56,10 @@ class Client(ABC):
         """Store a new job; return it, or the existing one that it met."""
 
     @abstractmethod
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[Job]:
+        """Store up to 1,000 new jobs in one step, all or none; return them as ``enqueue`` does."""
+
+    @abstractmethod
     async def get(self, job_id: str) -> Job:
         """Return a job."""
 
@@ -63,8 +68,11 @@ class Client(ABC):
         """Return the job when it is terminal, after ``timeout`` seconds at most."""
 
     @abstractmethod
-    def updates(self, job_id: str) -> AsyncIterator[JobUpdate]:
-        """Yield the job's present state and then each update, up to the terminal one."""
+    def updates(self, job_ids: Sequence[str]) -> AsyncIterator[JobUpdate]:
+        """Yield each job's present state and then its updates, until all jobs are terminal or removed.
+
+        Those of one job come in their order, and the terminal one is its last; those of several in any.
+        """
 
     @abstractmethod
     async def list_jobs(self, wanted: JobFilter) -> JobPage:
@@ -79,12 +87,31 @@ class Client(ABC):
         """Make a failed or cancelled job ready again."""
 
     @abstractmethod
+    async def delete(self, job_id: str) -> None:
+        """Remove a job that has ended."""
+
+    @abstractmethod
+    async def change(self, action: Action, wanted: JobFilter, *, dry_run: bool) -> BulkResult:
+        """Do something to the jobs of a filter whose status allows it, up to 1,000 of them, each by itself.
+
+        The filter's ``limit`` and ``cursor`` do not count. Repeat it while there is ``more`` and any is done.
+        """
+
+    @abstractmethod
     async def pause(self, job_type: str, until: datetime | None, reason: str | None) -> dict[str, Any]:
         """Pause a job type, which is created; return it as JSON, as the service describes it."""
 
     @abstractmethod
     async def resume(self, job_type: str) -> dict[str, Any]:
         """Resume a job type; return it as JSON, as the service describes it."""
+
+    @abstractmethod
+    async def job_types(self) -> list[str]:
+        """Return the names of the job types that there are."""
+
+    @abstractmethod
+    async def workers(self) -> list[dict[str, Any]]:
+        """Return the registered workers, as the service describes them."""
 
     @abstractmethod
     async def stats(self) -> Stats:

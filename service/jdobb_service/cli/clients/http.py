@@ -1,71 +1,70 @@
-"""A queue behind a service: the only module that knows httpx and the paths of the interface."""
+"""A queue behind a service: the paths of its interface, and what they answer."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
-from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-import httpx
-from httpx_sse import EventSource, ServerSentEvent, SSEError
-from pydantic import ValidationError
-
-from jdobb_async_queue import Job, JobNotFound, JobPage, JobUpdate, NewJob
+from jdobb_async_queue import Job, JobPage, JobUpdate, NewJob
 from jdobb_service.cli.clients.base import Client, JobFilter
+from jdobb_service.cli.clients.connection import (
+    LONG_POLL,
+    Connection,
+    Full,
+    UnknownJobType,
+    about_job,
+    key_of_environment,
+    parsed,
+)
+from jdobb_service.cli.clients.streams import watch
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.near import near
+from jdobb_service.schemas.bulk import Action, BulkResult
 from jdobb_service.schemas.stats import Stats
 
-KEY_VARIABLE = "JDOBB_API_KEY"
-LONG_POLL = 25.0
-"""Seconds that one request waits for a job; proxies often cut after 30."""
-SILENCE = 60.0
-"""Seconds without a sign of life after which a stream is opened anew; the service comments every 15."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
-"""Seconds before trying again; they double."""
 BREATH = 0.5
 """Seconds between questions to a service that answers at once although it was asked to wait."""
-OUTAGE = 10.0
-"""Seconds that a wait goes on without reaching the service."""
-
-T = TypeVar("T")
 
 
 class HttpClient(Client):
     """Calls a service."""
 
     def __init__(self, url: str, key: str | None) -> None:
-        self._url = _checked_url(url)
-        headers = {"user-agent": f"jdobb/{version('jdobb-async-queue')}"}
-        if key is not None:
-            headers["authorization"] = f"Bearer {_checked_key(key)}"
-        self._http = httpx.AsyncClient(
-            headers=headers,
-            timeout=httpx.Timeout(LONG_POLL + 10, connect=5, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=10),
-        )
+        self._connection = Connection(url, key)
 
     @classmethod
     def from_environment(cls, url: str) -> HttpClient:
         """Return the client of a service, with the API key of the environment."""
-        return cls(url, os.environ.get(KEY_VARIABLE) or None)
+        return cls(url, key_of_environment())
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._connection.close()
 
     async def enqueue(self, job: NewJob) -> Job:
         """Store a new job; return it, or the existing one that it met."""
-        body = job.model_dump(mode="json", exclude_unset=True, exclude={"data"}) | {"data": job.data}
-        if "job_id" in body:
-            body["id"] = body.pop("job_id")
-        return _parsed(Job.model_validate, await self._json("POST", "/jobs", body=body))
+        try:
+            stored = await self._connection.json("POST", "/jobs", body=_body(job))
+        except UnknownJobType as refusal:
+            known: list[str] = []
+            with suppress(Refusal):  # the key may not be allowed to read
+                known = await self.job_types()
+            message = f"the service knows no job type {job.job_type!r}{near(job.job_type, known)}"
+            raise Refusal(ExitCode.USAGE, message) from refusal
+        return parsed(Job.model_validate, stored)
+
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[Job]:
+        """Store up to 1,000 new jobs in one step, all or none; return them as ``enqueue`` does."""
+        body = {"jobs": [_body(job) for job in jobs]}
+        answer = _object(await self._connection.json("POST", "/jobs/batch", body=body))
+        return [parsed(Job.model_validate, item) for item in answer.get("items", ())]
 
     async def get(self, job_id: str) -> Job:
         """Return a job."""
@@ -80,9 +79,9 @@ class HttpClient(Client):
             left = LONG_POLL if ends is None else min(LONG_POLL, max(0.0, ends - asked_at))
             query = {"wait": f"{left:.3f}"}
             try:
-                job = await self._patiently(partial(self._of_job, "GET", job_id, params=query))
-            except _Full:
-                job = await self._patiently(partial(self._of_job, "GET", job_id))
+                job = await self._connection.patiently(partial(self._of_job, "GET", job_id, params=query))
+            except Full:
+                job = await self._connection.patiently(partial(self._of_job, "GET", job_id))
             if job.status.is_terminal:
                 return job
             if ends is not None and loop.time() >= ends:
@@ -91,34 +90,9 @@ class HttpClient(Client):
             if loop.time() - asked_at < left:  # the service has no room for more who wait
                 await asyncio.sleep(min(left, BREATH))
 
-    async def updates(self, job_id: str) -> AsyncIterator[JobUpdate]:
-        """Yield the job's present state and then each update, up to the terminal one.
-
-        A broken stream is resumed where it ended: nothing is lost, nothing comes twice.
-        """
-        loop = asyncio.get_running_loop()
-        last_id: str | None = None
-        lost_at: float | None = None
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                async with aclosing(self._events(job_id, last_id)) as events:
-                    async for event in events:
-                        lost_at, pause = None, FIRST_PAUSE
-                        if event.event == "end":
-                            return
-                        if event.data and event.event in {"message", "gap"}:
-                            last_id = event.id or last_id
-                            update = _parsed(JobUpdate.model_validate_json, event.data)
-                            yield update
-                            if update.is_terminal:
-                                return
-            except _Unreachable:
-                lost_at = lost_at or loop.time()
-                if loop.time() - lost_at > OUTAGE:
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(LONGEST_PAUSE, pause * 2)
+    def updates(self, job_ids: Sequence[str]) -> AsyncIterator[JobUpdate]:
+        """Yield each job's present state and then its updates, until all jobs are terminal or removed."""
+        return watch(self._connection, job_ids)
 
     async def list_jobs(self, wanted: JobFilter) -> JobPage:
         """Return a page of jobs."""
@@ -134,7 +108,7 @@ class HttpClient(Client):
                 query.append((name, at.isoformat()))
         if wanted.cursor is not None:
             query.append(("cursor", wanted.cursor))
-        return _parsed(JobPage.model_validate, await self._json("GET", "/jobs", params=query))
+        return parsed(JobPage.model_validate, await self._connection.json("GET", "/jobs", params=query))
 
     async def cancel(self, job_id: str, reason: str | None) -> Job:
         """Cancel a job; one that is cancelled already stays so."""
@@ -145,177 +119,85 @@ class HttpClient(Client):
         """Make a failed or cancelled job ready again."""
         return await self._of_job("POST", job_id, "/retry")
 
+    async def delete(self, job_id: str) -> None:
+        """Remove a job that has ended."""
+        with about_job(job_id):
+            await self._connection.request("DELETE", _job(job_id))
+
+    async def change(self, action: Action, wanted: JobFilter, *, dry_run: bool) -> BulkResult:
+        """Do something to the jobs of a filter whose status allows it, up to 1,000 of them."""
+        chosen: dict[str, Any] = {
+            "status": list(wanted.statuses),
+            "job_type": list(wanted.job_types),
+            "created_after": wanted.created_after and wanted.created_after.isoformat(),
+            "created_before": wanted.created_before and wanted.created_before.isoformat(),
+            "metadata": dict(wanted.metadata),
+        }
+        given = {name: value for name, value in chosen.items() if value}
+        body = {"action": action, "filter": given, "dry_run": dry_run}
+        return parsed(BulkResult.model_validate, await self._connection.json("POST", "/jobs/bulk", body=body))
+
     async def pause(self, job_type: str, until: datetime | None, reason: str | None) -> dict[str, Any]:
         """Pause a job type, which is created; return it as JSON."""
         body: dict[str, Any] = {} if reason is None else {"reason": reason}
         if until is not None:
             body["until"] = until.isoformat()
-        return _object(await self._json("POST", f"{_job_type(job_type)}/pause", body=body))
+        return _object(await self._connection.json("POST", f"{_job_type(job_type)}/pause", body=body))
 
     async def resume(self, job_type: str) -> dict[str, Any]:
         """Resume a job type; return it as JSON."""
         try:
-            return _object(await self._json("POST", f"{_job_type(job_type)}/resume"))
+            return _object(await self._connection.json("POST", f"{_job_type(job_type)}/resume"))
         except Refusal as refusal:
             if refusal.code is ExitCode.NOT_FOUND:
-                message = f"no job type has the name {job_type!r}"
+                meant = near(job_type, await self.job_types())
+                message = f"no job type has the name {job_type!r}{meant}"
                 raise Refusal(ExitCode.NOT_FOUND, message) from refusal
             raise
 
+    async def job_types(self) -> list[str]:
+        """Return the names of the job types that there are."""
+        found = _object(await self._connection.json("GET", "/job-types"))
+        return [str(item["job_type"]) for item in found.get("items", ())]
+
     async def stats(self) -> Stats:
         """Return how jobs stand now."""
-        return _parsed(Stats.model_validate, await self._json("GET", "/stats"))
+        return parsed(Stats.model_validate, await self._connection.json("GET", "/stats"))
 
     async def document(self) -> dict[str, Any]:
         """Return the service's OpenAPI document."""
-        return _object(await self._json("GET", "/openapi.json"))
+        return _object(await self._connection.json("GET", "/openapi.json"))
 
-    async def readiness(self) -> dict[str, Any]:
-        """Return what the service says of itself when it is ready."""
-        return _object(await self._json("GET", "/readyz"))
+    async def readiness(self) -> tuple[dict[str, Any], float | None]:
+        """Return what the service says of itself when it is ready, and how far its clock is ahead of ours.
 
-    async def _events(self, job_id: str, last_id: str | None) -> AsyncGenerator[ServerSentEvent]:
-        """Yield the events of one connection; it ends when the service ends it."""
-        headers = {"accept": "text/event-stream"}
-        if last_id is not None:
-            headers["last-event-id"] = last_id
-        timeout = httpx.Timeout(SILENCE, connect=5, pool=None)
-        url = f"{self._url}{_job(job_id)}/events"
-        try:
-            async with self._http.stream("GET", url, headers=headers, timeout=timeout) as response:
-                if not response.is_success:
-                    await response.aread()
-                    with _about(job_id):
-                        raise self._refused(response)
-                if response.status_code == httpx.codes.NO_CONTENT:
-                    yield ServerSentEvent(event="end")
-                    return
-                async for event in EventSource(response).aiter_sse():
-                    yield event
-        except SSEError as error:
-            raise self._stranger(str(error)) from error
-        except httpx.RequestError as error:
-            raise self._unreachable(error) from error
+        None for the clock when it does not tell. It tells whole seconds.
+        """
+        began = time.time()
+        response = await self._connection.request("GET", "/readyz")
+        ours = (began + time.time()) / 2
+        said = response.headers.get("date")
+        ahead = None if said is None else parsedate_to_datetime(said).timestamp() + 0.5 - ours
+        return _object(self._connection.decoded(response)), ahead
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """Return the registered workers."""
+        return list(_object(await self._connection.json("GET", "/workers")).get("items", ()))
 
     async def _of_job(self, method: str, job_id: str, step: str = "", **content: Any) -> Job:
         """Make a request about one job, which answers with it."""
-        with _about(job_id):
-            return _parsed(Job.model_validate, await self._json(method, f"{_job(job_id)}{step}", **content))
-
-    async def _json(self, method: str, path: str, *, params: Any = None, body: Any = None) -> Any:
-        """Make a request and return the JSON of its answer."""
-        content = None if body is None else _encoded(body)
-        headers = {} if body is None else {"content-type": "application/json"}
-        url = f"{self._url}{path}"
-        try:
-            response = await self._http.request(method, url, params=params, content=content, headers=headers)
-        except httpx.RequestError as error:
-            raise self._unreachable(error) from error
-        if not response.is_success:
-            raise self._refused(response)
-        try:
-            return response.json()
-        except ValueError as error:
-            raise self._stranger("its answer is not JSON") from error
-
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a call that changes nothing, while the service cannot be reached for a moment."""
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + OUTAGE
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                return await call()
-            except _Unreachable:
-                if loop.time() + pause > ends:
-                    raise
-                await asyncio.sleep(pause)
-                pause = min(LONGEST_PAUSE, pause * 2)
-
-    def _refused(self, response: httpx.Response) -> Exception:
-        """Return the error that an answer other than success stands for."""
-        status = response.status_code
-        problem = _problem(response)
-        if status in {401, 403}:
-            detail = problem.get("detail", f"HTTP {status}")
-            return Refusal(ExitCode.UNAUTHORIZED, f"{self._url} refuses: {detail}{_KEY_HINT}")
-        if problem.get("code") == "too-many-waits":
-            return _Full(ExitCode.UNREACHABLE, f"{self._url} cannot answer now: {problem.get('detail')}")
-        if status in {502, 503, 504}:
-            return _Unreachable(f"{self._url} cannot answer now: {problem.get('detail', f'HTTP {status}')}")
-        if not problem:
-            return self._stranger(f"HTTP {status} without a reason")
-        code = _CODES.get(status, ExitCode.UNREACHABLE)
-        if problem.get("code") == "not-found":
-            return self._stranger("it does not know this path; it may be older than this command")
-        places = [f"{place.get('pointer')}: {place.get('detail')}" for place in problem.get("errors", ())]
-        return Refusal(code, "; ".join(places) or str(problem.get("detail", problem.get("title"))))
-
-    def _stranger(self, why: str) -> Refusal:
-        return Refusal(ExitCode.UNREACHABLE, f"{self._url} does not answer like a jdobb service: {why}")
-
-    def _unreachable(self, error: httpx.RequestError) -> Refusal:
-        said = str(error) or type(error).__name__
-        return _Unreachable(f"cannot reach the service at {self._url}: {said}")
+        with about_job(job_id):
+            return parsed(
+                Job.model_validate, await self._connection.json(method, f"{_job(job_id)}{step}", **content)
+            )
 
 
-class _Unreachable(Refusal):
-    """The service does not answer; it may do so in a moment."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(ExitCode.UNREACHABLE, message)
-
-
-class _Full(Refusal):
-    """The service answers, but has no room for another request that waits."""
-
-
-_CODES = {
-    **dict.fromkeys((400, 413, 414, 415, 422, 431), ExitCode.USAGE),
-    404: ExitCode.NOT_FOUND,
-    **dict.fromkeys((409, 429), ExitCode.CONFLICT),
-}
-_KEY_HINT = f"\nthe API key comes from {KEY_VARIABLE}"
-
-
-@contextmanager
-def _about(job_id: str) -> Iterator[None]:
-    """Say which job a refusal is about."""
-    try:
-        yield
-    except Refusal as refusal:
-        if refusal.code is ExitCode.NOT_FOUND:
-            raise JobNotFound(job_id) from refusal
-        if refusal.code is ExitCode.CONFLICT:
-            raise Refusal(refusal.code, f"job {job_id}: {refusal}") from refusal
-        raise
-
-
-def _parsed(parse: Callable[[Any], T], value: Any) -> T:
-    """Return an answer as the library's value; what newer services add is left out."""
-    try:
-        return parse(value)
-    except ValidationError as error:
-        message = f"the service's answer is not a {error.title}: {error.errors()[0]['msg']}"
-        raise Refusal(ExitCode.UNREACHABLE, message) from error
-
-
-def _encoded(body: dict[str, Any]) -> bytes:
-    try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise Refusal(ExitCode.USAGE, f"the data cannot be sent as JSON: {error}") from error
-
-
-def _problem(response: httpx.Response) -> dict[str, Any]:
-    """Return the problem details of an answer, empty when it has none."""
-    if not response.headers.get("content-type", "").startswith("application/problem+json"):
-        return {}
-    try:
-        problem = response.json()
-    except ValueError:
-        return {}
-    return problem if isinstance(problem, dict) else {}
+def _body(job: NewJob) -> dict[str, Any]:
+    """Return a new job as the service takes it."""
+    body = job.model_dump(mode="json", exclude_unset=True, exclude={"data"}) | {"data": job.data}
+    if "job_id" in body:
+        body["id"] = body.pop("job_id")
+    return body
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -330,20 +212,3 @@ def _job(job_id: str) -> str:
 
 def _job_type(job_type: str) -> str:
     return f"/job-types/{quote(job_type, safe='')}"
-
-
-def _checked_url(url: str) -> str:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise Refusal(ExitCode.USAGE, f"--url is not a URL: {error}") from error
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        message = f"--url must look like http://127.0.0.1:8000, got {url!r}"
-        raise Refusal(ExitCode.USAGE, message)
-    return url.rstrip("/")
-
-
-def _checked_key(key: str) -> str:
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise Refusal(ExitCode.USAGE, f"{KEY_VARIABLE} must be visible ASCII characters")
-    return key

@@ -1,0 +1,93 @@
+"""Changing the jobs that options choose: how many they are, whether that is meant, and step by step."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from jdobb_service.cli.clients.base import JobFilter
+from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.options import instant, pairs
+from jdobb_service.cli.output import document, note, print_data
+from jdobb_service.schemas.bulk import Action, BulkRefusal, BulkResult
+
+if TYPE_CHECKING:
+    from jdobb_service.cli.clients.base import Client
+    from jdobb_service.cli.option_groups import Choice
+
+_DONE: dict[Action, str] = {"cancel": "cancelled", "retry": "ready again", "delete": "deleted"}
+_NAMED = 20
+"""Refusals that are told one by one."""
+
+
+async def change_chosen(client: Client, action: Action, choice: Choice, *, as_json: bool) -> int:
+    """Change the jobs, once it is sure that this is meant; return the exit code."""
+    wanted = filter_of(choice)
+    if choice.dry_run:
+        return _tell_expected(action, await client.change(action, wanted, dry_run=True), as_json=as_json)
+    if not choice.yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            message = f"say --yes to {action} the jobs that options choose; --dry-run tells how many they are"
+            raise Refusal(ExitCode.USAGE, message)
+        expected = await client.change(action, wanted, dry_run=True)
+        if expected.matched and not _is_meant(action, expected):
+            note("nothing was changed")
+            return ExitCode.FAILED
+    return _tell_done(action, await _change_all(client, action, wanted), as_json=as_json)
+
+
+def filter_of(choice: Choice) -> JobFilter:
+    """Return the filter that the options make."""
+    return JobFilter(
+        statuses=[status.value for status in choice.status or ()],
+        job_types=choice.job_type or (),
+        created_after=instant(choice.created_after, "--created-after"),
+        created_before=instant(choice.created_before, "--created-before"),
+        metadata=pairs(choice.metadata, "--metadata"),
+    )
+
+
+async def _change_all(client: Client, action: Action, wanted: JobFilter) -> BulkResult:
+    """Change jobs until none is left, or no more can be changed."""
+    done, failed = 0, dict[str, BulkRefusal]()
+    while True:
+        step = await client.change(action, wanted, dry_run=False)
+        done += step.done
+        failed |= {refusal.id: refusal for refusal in step.failed}
+        if not step.more or not step.done:
+            break
+    return BulkResult(matched=done + len(failed), done=done, failed=list(failed.values()), more=step.more)
+
+
+def _is_meant(action: Action, expected: BulkResult) -> bool:
+    sys.stderr.write(f"{action} {_number(expected)}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _tell_expected(action: Action, expected: BulkResult, *, as_json: bool) -> int:
+    if as_json:
+        document(expected.model_dump(mode="json"))
+    else:
+        print_data(f"{_number(expected)} would be {_DONE[action]}")
+    return ExitCode.OK
+
+
+def _tell_done(action: Action, result: BulkResult, *, as_json: bool) -> int:
+    if as_json:
+        document(result.model_dump(mode="json"))
+    else:
+        print_data(f"{_jobs(result.done)} {'is' if result.done == 1 else 'are'} {_DONE[action]}")
+    for refusal in result.failed[:_NAMED]:
+        note(f"jdobb: job {refusal.id} was left as it is: {refusal.code}")
+    if len(result.failed) > _NAMED:
+        note(f"jdobb: {len(result.failed) - _NAMED} more were left as they are")
+    return ExitCode.CONFLICT if result.failed else ExitCode.OK
+
+
+def _number(found: BulkResult) -> str:
+    return f"{found.matched} or more jobs" if found.more else _jobs(found.matched)
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"

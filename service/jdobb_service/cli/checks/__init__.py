@@ -1,0 +1,1 @@
+"""What ``jdobb doctor`` looks at, one module for each thing."""

@@ -1,0 +1,25 @@
+"""What a person at a terminal is told of a new job besides its id."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from jdobb_service.cli.near import near
+from jdobb_service.cli.output import note
+
+if TYPE_CHECKING:
+    from jdobb_service.cli.clients.base import Client
+
+
+async def tell_of_unknown_type(client: Client, job_type: str) -> None:
+    """Say that no worker at work runs jobs of a type, when there are workers; on a terminal only."""
+    if not sys.stderr.isatty():
+        return
+    try:
+        workers = await client.workers()
+    except Exception:  # noqa: BLE001 - a hint may fail: the key may not be allowed to read
+        return
+    known = {name for worker in workers if not worker["stale"] for name in worker["job_types"]}
+    if known and job_type not in known:
+        note(f"no worker at work runs jobs of type {job_type!r}{near(job_type, known)}")
