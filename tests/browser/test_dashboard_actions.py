@@ -55,7 +55,9 @@ async def test_the_schema_of_a_payload_is_shown(dashboard: Page):
     await expect(dashboard.get_by_label("name *")).to_be_visible()
 
 
-async def test_workers_are_told_to_take_no_more_and_to_end(dashboard: Page, queue: JobQueue, running: Service):
+async def test_workers_are_told_to_take_no_more_and_to_end(
+    dashboard: Page, queue: JobQueue, running: Service
+):
     await queue.register_worker("hand-1", host="here", slots=3, job_types=["by-hand"])
     await enter_silent_worker(running, "silent-1")
     await dashboard.goto("#/workers")
@@ -81,7 +83,8 @@ async def test_a_form_is_made_of_a_schema(dashboard: Page, queue: JobQueue):
     await expect(dashboard.get_by_label("as curl", exact=True)).to_contain_text(str(BEYOND))
     await dashboard.get_by_role("button", name="As JSON").click()
     await expect(dashboard.get_by_label("Data as JSON", exact=True)).to_have_value(
-        f'{{\n  "name": "Ada \\"the first\\"",\n  "times": {BEYOND},\n  "style": "loud",\n  "politely": true\n}}'
+        '{\n  "name": "Ada \\"the first\\"",\n'
+        f'  "times": {BEYOND},\n  "style": "loud",\n  "politely": true\n}}'
     )
     await dashboard.get_by_role("button", name="As a form").click()
     await dashboard.get_by_role("button", name="Enqueue").click()

@@ -18,7 +18,7 @@ from tests.support.dashboard import BEYOND, claimed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-DATA = {"n": BEYOND, "text": "it's \"so\" \\ ä\n$(id) `id`", "list": [1, [], {}], "float": 1.0}
+DATA = {"n": BEYOND, "text": 'it\'s "so" \\ ä\n$(id) `id`', "list": [1, [], {}], "float": 1.0}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -64,7 +64,9 @@ async def test_each_attempt_is_told_with_its_traceback(dashboard: Page, queue: J
     await queue.fail(job_id, "first", lease_token=lease, type="OneError", traceback="Traceback 1", retry_in=0)
     second = await queue.claim(["attempts"], wait=5)
     assert second is not None
-    await queue.fail(job_id, "second", lease_token=second.lease_token, type="TwoError", traceback="Traceback 2")
+    await queue.fail(
+        job_id, "second", lease_token=second.lease_token, type="TwoError", traceback="Traceback 2"
+    )
     await open_job(dashboard, job_id)
     errors = dashboard.locator("details.error")
     await expect(errors).to_have_count(2)
@@ -77,7 +79,9 @@ async def test_each_attempt_is_told_with_its_traceback(dashboard: Page, queue: J
 
 
 @pytest.mark.parametrize("api", ["with the API", "without the API"])
-async def test_what_a_job_carries_is_copied_as_it_is(visit: Visit, running: Service, queue: JobQueue, api: str):
+async def test_what_a_job_carries_is_copied_as_it_is(
+    visit: Visit, running: Service, queue: JobQueue, api: str
+):
     job_id = await queue.enqueue("copied", DATA, metadata={"customer": "4711", "n": BEYOND})
     async with visit(running.url) as (context, _):
         if api == "without the API":
@@ -106,7 +110,7 @@ async def test_the_call_that_is_copied_makes_an_equal_job(dashboard: Page, queue
     await dashboard.get_by_role("button", name="Copy as a curl call").click()
     await expect(dashboard.get_by_text("Copied", exact=True)).to_be_visible()
     call = await clipboard(dashboard)
-    done = subprocess.run(["/bin/sh", "-c", call], check=True, capture_output=True)  # noqa: ASYNC221, S603 - short, ours
+    done = subprocess.run(["/bin/sh", "-c", call], check=True, capture_output=True)  # noqa: ASYNC221 - short, ours
     copy = await queue.get(json.loads(done.stdout)["id"])
     original = await queue.get(job_id)
     assert copy is not None

@@ -47,13 +47,17 @@ async def test_what_is_filtered_stands_in_the_address(dashboard: Page, queue: Jo
     await dashboard.get_by_label("Job type").select_option("filter")
     await expect(rows(dashboard)).to_have_count(3)
     tabs = dashboard.get_by_label("Status")
-    await expect(tabs).to_have_text(re.compile(r"all 3\s*pending 2\s*processing 0\s*complete 0\s*failed 1\s*cancelled 0"))
+    await expect(tabs).to_have_text(
+        re.compile(r"all 3\s*pending 2\s*processing 0\s*complete 0\s*failed 1\s*cancelled 0")
+    )
     await tabs.get_by_role("link", name="pending").click()
     await expect(rows(dashboard)).to_have_count(2)
     await dashboard.get_by_label("Filter by metadata").fill("customer=4711")
     await dashboard.keyboard.press("Enter")
     await expect(rows(dashboard)).to_have_count(1)
-    await expect(dashboard).to_have_url(re.compile(r"#/jobs\?job_type=filter&status=pending&metadata\.customer=4711$"))
+    await expect(dashboard).to_have_url(
+        re.compile(r"#/jobs\?job_type=filter&status=pending&metadata\.customer=4711$")
+    )
     await dashboard.reload()
     await expect(rows(dashboard)).to_have_count(1)
     await expect(dashboard.get_by_role("link", name=f"…{one[-12:]}")).to_be_visible()
@@ -145,9 +149,11 @@ async def test_all_that_match_are_changed_also_beyond_the_page(dashboard: Page, 
 
 
 async def test_what_is_filtered_is_exported_exactly(dashboard: Page, queue: JobQueue, running: Service):
-    ids = []
-    for number in range(120):
-        ids.append(await queue.enqueue("export", {"n": BEYOND + 2 * number, "text": "ä\n\"{[,", "float": 1.0}))
+    text = 'ä\n"{[,'
+    ids = [
+        await queue.enqueue("export", {"n": BEYOND + 2 * number, "text": text, "float": 1.0})
+        for number in range(120)
+    ]
     await dashboard.goto("#/jobs?job_type=export")
     async with dashboard.expect_download() as coming:
         await dashboard.get_by_role("button", name="Export NDJSON").click()
@@ -155,7 +161,9 @@ async def test_what_is_filtered_is_exported_exactly(dashboard: Page, queue: JobQ
     assert download.suggested_filename == "jobs.ndjson"
     lines = (await download.path()).read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == ids[::-1]
-    answer = await asyncio.to_thread(httpx.get, f"{running.url}/jobs?job_type=export&limit=1&include=data,results,errors")
+    answer = await asyncio.to_thread(
+        httpx.get, f"{running.url}/jobs?job_type=export&limit=1&include=data,results,errors"
+    )
     assert f'{{"items":[{lines[0]}],' in answer.text
     assert json.loads(lines[-1])["data"]["n"] == BEYOND
 
@@ -198,7 +206,8 @@ async def test_two_keys_lead_to_each_screen(dashboard: Page):
     await dashboard.goto("")
     await expect(dashboard.get_by_role("heading", level=1)).to_have_text("Overview")
     for key, heading in (
-        ("j", "Jobs"), ("t", "Job types"), ("w", "Workers"), ("e", "Enqueue"), ("s", "Settings"), ("o", "Overview"),
+        ("j", "Jobs"), ("t", "Job types"), ("w", "Workers"),
+        ("e", "Enqueue"), ("s", "Settings"), ("o", "Overview"),
     ):  # fmt: skip
         await dashboard.keyboard.press("g")
         await dashboard.keyboard.press(key)
@@ -223,7 +232,9 @@ async def test_the_tab_key_comes_to_everything(dashboard: Page, queue: JobQueue)
     reached = set()
     for _ in range(wanted):
         await dashboard.keyboard.press("Tab")
-        reached.add(await dashboard.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
+        reached.add(
+            await dashboard.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)")
+        )
     assert len(reached) == wanted
     await dashboard.reload()
     await expect(rows(dashboard)).to_have_count(1)

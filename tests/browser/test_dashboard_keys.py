@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
@@ -23,7 +22,9 @@ READER, READER_SECRET = new_key("reader", ("read",))
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     keys = f"{ADMIN},{READER}"
     started = Service(
-        tmp_path_factory.mktemp("guarded"), JDOBB_API_KEYS=keys, JDOBB_SIGNING_SECRET="of thirty-two characters or more"
+        tmp_path_factory.mktemp("guarded"),
+        JDOBB_API_KEYS=keys,
+        JDOBB_SIGNING_SECRET="of thirty-two characters or more",
     )
     started.start()
     yield started
@@ -45,7 +46,9 @@ async def test_a_key_opens_it_until_one_signs_out(visit: Visit, guarded: Service
         await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
         (cookie,) = await context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
-        assert ADMIN_SECRET not in await page.evaluate("JSON.stringify([{ ...localStorage }, { ...sessionStorage }])")
+        assert ADMIN_SECRET not in await page.evaluate(
+            "JSON.stringify([{ ...localStorage }, { ...sessionStorage }])"
+        )
         await page.goto("#/enqueue")
         await expect(page.get_by_label("as curl", exact=True)).to_contain_text("Bearer $JDOBB_API_KEY")
         await page.get_by_label("Job type").fill("guarded")
@@ -85,7 +88,8 @@ async def test_what_a_key_may_not_do_is_greyed_out_and_refused(visit: Visit, gua
         for name in ("Cancel", "Retry", "Delete"):
             await expect(page.get_by_label("Selected jobs").get_by_role("button", name=name)).to_be_disabled()
         status = await page.evaluate(
-            "path => fetch(path, { method: 'POST' }).then((answer) => answer.status)", f"jobs/{pending}/cancel"
+            "path => fetch(path, { method: 'POST' }).then((answer) => answer.status)",
+            f"jobs/{pending}/cancel",
         )
         assert status == 403
         await page.goto(f"#/jobs/{pending}")

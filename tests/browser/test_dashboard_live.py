@@ -74,10 +74,10 @@ async def test_nothing_is_heard_while_nobody_looks_or_updates_are_paused(visit: 
         page = await context.new_page()
         await page.goto("#/jobs")
         await streams_are(service, 1)
-        await page.evaluate(HIDE, True)  # noqa: FBT003 - what the page gets
+        await page.evaluate(HIDE, True)
         await streams_are(service, 0)
         await queue.update(job_id, 0.25, lease_token=lease)
-        await page.evaluate(HIDE, False)  # noqa: FBT003 - what the page gets
+        await page.evaluate(HIDE, False)
         await reads(page, 25)
         await streams_are(service, 1)
         await page.get_by_role("button", name="Live").click()
@@ -131,7 +131,9 @@ async def test_it_works_below_a_path_of_a_proxy(visit: Visit, service: Service):
             await page.get_by_role("button", name="Cancel").click()
             await expect(page.locator(".head .status")).to_have_text("cancelled")
             await page.goto("/tools/queue/#/enqueue?job_type=prefixed")
-            await expect(page.get_by_label("as curl", exact=True)).to_contain_text(f"{origin}/tools/queue/jobs")
+            await expect(page.get_by_label("as curl", exact=True)).to_contain_text(
+                f"{origin}/tools/queue/jobs"
+            )
             await page.get_by_role("button", name="Enqueue").click()
             await expect(page.locator(".head .status")).to_have_text("pending")
             await page.get_by_role("link", name="API").click()

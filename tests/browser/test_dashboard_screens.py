@@ -12,7 +12,6 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import Visit
 from tests.support.browsing import Service
 from tests.support.dashboard import ATTACK, BEYOND, fill
-from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -56,15 +55,9 @@ async def examined(request: pytest.FixtureRequest, visit: Visit, running: Servic
         yield await context.new_page()
 
 
-async def test_each_screen_is_quiet_and_asks_nobody_else(
-    themed: Page, ids: dict[str, str], pytestconfig: pytest.Config
-):
-    theme = "dark" if await themed.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
+async def test_each_screen_is_quiet_and_asks_nobody_else(themed: Page, ids: dict[str, str]):
     for screen in SCREENS:
         await stand_on(themed, screen, ids)
-        if pytestconfig.getoption("screenshots") and screen in {"overview", "jobs", "failed"}:
-            await themed.set_viewport_size({"width": 1200, "height": 860})
-            await themed.screenshot(path=ROOT / f"docs/images/dashboard-{screen}-{theme}.png")
         assert await themed.evaluate("'attacked' in window") is False
 
 
@@ -73,7 +66,9 @@ async def test_each_screen_is_open_to_everybody(examined: Page, ids: dict[str, s
     await examined.evaluate(AXE)
     for screen in SCREENS:
         await stand_on(examined, screen, ids)
-        found = await examined.evaluate("tags => axe.run({ runOnly: tags, resultTypes: ['violations'] })", RULES)
+        found = await examined.evaluate(
+            "tags => axe.run({ runOnly: tags, resultTypes: ['violations'] })", RULES
+        )
         assert [
             (screen, one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]
         ] == []
@@ -125,7 +120,9 @@ async def test_the_overview_leads_to_what_it_shows(dashboard: Page, ids: dict[st
     await expect(dashboard.get_by_role("row", name="frame 105 of 250")).to_contain_text("42 %")
     for span in ("1 h", "24 h", "15 m"):
         await dashboard.get_by_role("button", name=span, exact=True).click()
-        await expect(dashboard.get_by_role("button", name=span, exact=True)).to_have_attribute("aria-pressed", "true")
+        await expect(dashboard.get_by_role("button", name=span, exact=True)).to_have_attribute(
+            "aria-pressed", "true"
+        )
     await attention.get_by_role("link", name="ValueError in burst").click()
     await expect(dashboard.get_by_role("heading", level=1)).to_have_text(ids["failed"])
 
@@ -154,4 +151,6 @@ async def test_who_comes_first_is_told_how_to_begin(visit: Visit, service: Servi
         page = await context.new_page()
         await page.goto("")
         await expect(page.get_by_text("No job has come yet.")).to_be_visible()
-        await expect(page.get_by_label("the call", exact=True)).to_contain_text(f"curl -X POST '{service.url}/jobs'")
+        await expect(page.get_by_label("the call", exact=True)).to_contain_text(
+            f"curl -X POST '{service.url}/jobs'"
+        )

@@ -1,21 +1,25 @@
-"""The dashboard in a browser: pages that tell what went wrong on them, and a store with something of everything."""
+"""The dashboard in a browser: pages that tell what went wrong on them, and a store to look at."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
 
 from jdobb_async_queue import JobQueue
 from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from tests.support.browsing import Service
 from tests.support.clock import ManualClock
+from tests.support.processes import ROOT
 
 BEYOND = 2**53 + 1
 """The least whole number that JavaScript rounds."""
@@ -58,7 +62,27 @@ class Trouble:
 
 
 @contextlib.asynccontextmanager
-async def visitor(browser: Browser, origin: str, **options: Any) -> AsyncIterator[tuple[BrowserContext, Trouble]]:
+async def chromium() -> AsyncIterator[Browser]:
+    """Launch a headless Chromium."""
+    done = subprocess.run(  # noqa: ASYNC221 - nothing else runs yet
+        [sys.executable, ROOT / "scripts/setup_browser.py"], check=True, stdout=subprocess.PIPE
+    )
+    found = json.loads(done.stdout)
+    libraries = {} if found["libraries"] is None else {"LD_LIBRARY_PATH": found["libraries"]}
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(
+            executable_path=found["executable"],
+            args=["--no-sandbox", "--disable-gpu"],
+            env={**os.environ, **libraries},
+        )
+        yield launched
+        await launched.close()
+
+
+@contextlib.asynccontextmanager
+async def visitor(
+    browser: Browser, origin: str, **options: Any
+) -> AsyncIterator[tuple[BrowserContext, Trouble]]:
     """Open a browser context; what is wrong on any of its pages fails the test at its end."""
     trouble = Trouble(origin)
     options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}, **options}
@@ -80,7 +104,9 @@ async def enter_silent_worker(service: Service, name: str) -> None:
         await queue.register_worker(name, host="gone", job_types=["mail"])
 
 
-async def claimed(queue: JobQueue, job_type: str, data: dict[str, Any] | None = None, **fields: Any) -> tuple[str, str]:
+async def claimed(
+    queue: JobQueue, job_type: str, data: dict[str, Any] | None = None, **fields: Any
+) -> tuple[str, str]:
     """Enqueue and claim a job; return its id and its lease token."""
     job_id = await queue.enqueue(job_type, data or {}, **fields)
     job = await queue.claim([job_type], worker_id="by-hand", lease=3600)
@@ -107,11 +133,18 @@ async def fill(service: Service) -> dict[str, str]:
         )
         await queue.update(ids["attack"], 0.1, ATTACK, lease_token=lease)
         await queue.fail(
-            ids["attack"], ATTACK, lease_token=lease, type="<b>AttackError", traceback=f"Traceback\n  {ATTACK}", retry=False
+            ids["attack"],
+            ATTACK,
+            lease_token=lease,
+            type="<b>AttackError",
+            traceback=f"Traceback\n  {ATTACK}",
+            retry=False,
         )
         await queue.pause("invoice", reason=f"month end {ATTACK}")
         await queue.enqueue("invoice", {"month": "2030-01"})
-        await queue.register_worker("renderer-1", host="studio", pid=7, slots=2, job_types=["render"], jobs=[ids["running"]])
+        await queue.register_worker(
+            "renderer-1", host="studio", pid=7, slots=2, job_types=["render"], jobs=[ids["running"]]
+        )
         await queue.register_worker("attacker-1", host=ATTACK, job_types=["attack"])
         for name in ("complete", "failed"):
             await queue.wait(ids[name], timeout=30)
