@@ -19,7 +19,6 @@ settings.load_profile("same")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--jobs", type=int, help="how many jobs tests/e2e puts through several processes")
-    parser.addoption("--screenshots", action="store_true", help="write docs/images anew")
 
 
 MakeQueue = Callable[..., JobQueue]

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -14,10 +10,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.support.browsing import Quiet, http_server
-from tests.support.dashboard import Trouble, visitor
+from tests.support.dashboard import Trouble, chromium, visitor
 from tests.support.processes import ROOT
 from tests.support.restarts import Service
 
@@ -50,19 +46,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    done = subprocess.run(  # noqa: ASYNC221 - nothing else runs yet
-        [sys.executable, ROOT / "scripts/setup_browser.py"], check=True, stdout=subprocess.PIPE
-    )
-    chromium = json.loads(done.stdout)
-    libraries = {} if chromium["libraries"] is None else {"LD_LIBRARY_PATH": chromium["libraries"]}
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=chromium["executable"],
-            args=["--no-sandbox", "--disable-gpu"],
-            env={**os.environ, **libraries},
-        )
+    async with chromium() as launched:
         yield launched
-        await launched.close()
 
 
 Visit = Callable[..., AbstractAsyncContextManager[tuple[BrowserContext, Trouble]]]

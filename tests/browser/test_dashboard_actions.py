@@ -82,8 +82,9 @@ async def test_a_form_is_made_of_a_schema(dashboard: Page, queue: JobQueue):
     await dashboard.get_by_label("Politely").check()
     await expect(dashboard.get_by_label("as curl", exact=True)).to_contain_text(str(BEYOND))
     await dashboard.get_by_role("button", name="As JSON").click()
-    await expect(dashboard.get_by_label("Data as JSON")).to_have_value(
-        f'{{\n  "name": "Ada \\"the first\\"",\n  "times": {BEYOND},\n  "style": "loud",\n  "politely": true\n}}'
+    await expect(dashboard.get_by_label("Data as JSON", exact=True)).to_have_value(
+        '{\n  "name": "Ada \\"the first\\"",\n'
+        f'  "times": {BEYOND},\n  "style": "loud",\n  "politely": true\n}}'
     )
     await dashboard.get_by_role("button", name="As a form").click()
     await dashboard.get_by_role("button", name="Enqueue").click()
@@ -97,7 +98,7 @@ async def test_a_form_is_made_of_a_schema(dashboard: Page, queue: JobQueue):
 async def test_what_does_not_fit_is_named(dashboard: Page, queue: JobQueue, trouble):
     await dashboard.goto("#/enqueue?job_type=greet")
     await dashboard.get_by_role("button", name="As JSON").click()
-    data = dashboard.get_by_label("Data as JSON")
+    data = dashboard.get_by_label("Data as JSON", exact=True)
     await data.fill('{"name": ')
     await dashboard.get_by_role("button", name="Enqueue").click()
     await expect(dashboard.get_by_role("alert")).to_have_text("The data is not a JSON object.")
@@ -112,7 +113,7 @@ async def test_any_json_is_enqueued_of_any_job_type(dashboard: Page, queue: JobQ
     await dashboard.get_by_label("Job type").fill("brand-new")
     await dashboard.get_by_label("Priority").select_option("high")
     await dashboard.get_by_label("Delay in seconds").fill("3600")
-    await dashboard.get_by_label("Data as JSON").fill(f'{{"n": {BEYOND}}}')
+    await dashboard.get_by_label("Data as JSON", exact=True).fill(f'{{"n": {BEYOND}}}')
     await dashboard.get_by_text("Metadata", exact=True).click()
     await dashboard.get_by_label("Metadata as JSON").fill('{"customer": "4711"}')
     await dashboard.get_by_role("button", name="Enqueue").click()

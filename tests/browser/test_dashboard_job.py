@@ -93,7 +93,7 @@ async def test_what_a_job_carries_is_copied_as_it_is(
             await open_job(page, job_id)
             await expect(page.get_by_label(label, exact=True)).to_contain_text(str(BEYOND))
             await page.get_by_role("button", name=f"Copy {label}").click()
-            await expect(page.get_by_text("Copied")).to_be_visible()
+            await expect(page.get_by_text("Copied", exact=True)).to_be_visible()
             copied = await clipboard(page)
             assert json.loads(copied) == wanted
             assert str(BEYOND) in copied
@@ -108,7 +108,7 @@ async def test_the_call_that_is_copied_makes_an_equal_job(dashboard: Page, queue
     )
     await open_job(dashboard, job_id)
     await dashboard.get_by_role("button", name="Copy as a curl call").click()
-    await expect(dashboard.get_by_text("Copied")).to_be_visible()
+    await expect(dashboard.get_by_text("Copied", exact=True)).to_be_visible()
     call = await clipboard(dashboard)
     done = subprocess.run(["/bin/sh", "-c", call], check=True, capture_output=True)  # noqa: ASYNC221 - short, ours
     copy = await queue.get(json.loads(done.stdout)["id"])
@@ -132,7 +132,7 @@ async def test_a_job_is_cancelled_retried_run_again_and_deleted(dashboard: Page,
     await dashboard.get_by_role("button", name="Cancel").click()
     await expect(status).to_have_text("cancelled")
     await dashboard.get_by_role("link", name="Run again").click()
-    data = dashboard.get_by_label("Data as JSON")
+    data = dashboard.get_by_label("Data as JSON", exact=True)
     await expect(data).to_have_value(f'{{\n  "n": {BEYOND}\n}}')
     await data.fill(f'{{"n": {BEYOND}, "edited": true}}')
     await dashboard.get_by_role("button", name="Enqueue").click()

@@ -149,9 +149,11 @@ async def test_all_that_match_are_changed_also_beyond_the_page(dashboard: Page, 
 
 
 async def test_what_is_filtered_is_exported_exactly(dashboard: Page, queue: JobQueue, running: Service):
-    ids = []
-    for number in range(120):
-        ids.append(await queue.enqueue("export", {"n": BEYOND + 2 * number, "text": 'ä\n"{[,', "float": 1.0}))
+    text = 'ä\n"{[,'
+    ids = [
+        await queue.enqueue("export", {"n": BEYOND + 2 * number, "text": text, "float": 1.0})
+        for number in range(120)
+    ]
     await dashboard.goto("#/jobs?job_type=export")
     async with dashboard.expect_download() as coming:
         await dashboard.get_by_role("button", name="Export NDJSON").click()
@@ -204,7 +206,8 @@ async def test_two_keys_lead_to_each_screen(dashboard: Page):
     await dashboard.goto("")
     await expect(dashboard.get_by_role("heading", level=1)).to_have_text("Overview")
     for key, heading in (
-        ("j", "Jobs"), ("t", "Job types"), ("w", "Workers"), ("e", "Enqueue"), ("s", "Settings"), ("o", "Overview"),
+        ("j", "Jobs"), ("t", "Job types"), ("w", "Workers"),
+        ("e", "Enqueue"), ("s", "Settings"), ("o", "Overview"),
     ):  # fmt: skip
         await dashboard.keyboard.press("g")
         await dashboard.keyboard.press(key)

@@ -11,7 +11,6 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.support.dashboard import ATTACK, BEYOND, fill
-from tests.support.processes import ROOT
 from tests.support.restarts import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -56,15 +55,9 @@ async def examined(request: pytest.FixtureRequest, visit: Visit, running: Servic
         yield await context.new_page()
 
 
-async def test_each_screen_is_quiet_and_asks_nobody_else(
-    themed: Page, ids: dict[str, str], pytestconfig: pytest.Config
-):
-    theme = "dark" if await themed.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
+async def test_each_screen_is_quiet_and_asks_nobody_else(themed: Page, ids: dict[str, str]):
     for screen in SCREENS:
         await stand_on(themed, screen, ids)
-        if pytestconfig.getoption("screenshots") and screen in {"overview", "jobs", "failed"}:
-            await themed.set_viewport_size({"width": 1200, "height": 860})
-            await themed.screenshot(path=ROOT / f"docs/images/dashboard-{screen}-{theme}.png")
         assert await themed.evaluate("'attacked' in window") is False
 
 

@@ -1,19 +1,24 @@
-"""The dashboard in a browser: pages that tell what went wrong on them, and a store with something of everything."""
+"""The dashboard in a browser: pages that tell what went wrong on them, and a store to look at."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
 
 from jdobb_async_queue import JobQueue
 from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from tests.support.clock import ManualClock
+from tests.support.processes import ROOT
 from tests.support.restarts import Service
 
 BEYOND = 2**53 + 1
@@ -54,6 +59,24 @@ class Trouble:
         self.requests.append(request.url.removeprefix(self._origin))
         if not request.url.startswith((f"{self._origin}/", "blob:", "data:")):
             self.found.append(f"left {urlsplit(self._origin).netloc}: {request.url}")
+
+
+@contextlib.asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Launch a headless Chromium."""
+    done = subprocess.run(  # noqa: ASYNC221 - nothing else runs yet
+        [sys.executable, ROOT / "scripts/setup_browser.py"], check=True, stdout=subprocess.PIPE
+    )
+    found = json.loads(done.stdout)
+    libraries = {} if found["libraries"] is None else {"LD_LIBRARY_PATH": found["libraries"]}
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(
+            executable_path=found["executable"],
+            args=["--no-sandbox", "--disable-gpu"],
+            env={**os.environ, **libraries},
+        )
+        yield launched
+        await launched.close()
 
 
 @contextlib.asynccontextmanager

@@ -25,7 +25,7 @@ export function Chart({ times, series, unit, label }) {
       {
         width: place.current.clientWidth,
         height: HEIGHT,
-        padding: [10, 12, 0, 0],
+        padding: [10, 20, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 6 } },
         scales: { y: { range: (_, low, high) => [0, Math.max(unit === "seconds" ? 0.01 : 4, high * 1.1)] } },

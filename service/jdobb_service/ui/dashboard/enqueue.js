@@ -77,10 +77,10 @@ export function Enqueue({ query }) {
         ${schema && html`<button type="button" class="quiet" onClick=${() => setRaw(!raw)}>${formed ? "As JSON" : raw ? "As a form" : ""}</button>`}
       </header>
       ${formed ? html`<${Fields} schema=${schema} value=${value} change=${change} />`
-        : html`<textarea rows="10" spellcheck="false" aria-label="Data as JSON" value=${data} onInput=${(event) => setData(event.target.value)}
+        : html`<textarea rows="10" spellcheck=${false} aria-label="Data as JSON" value=${data} onInput=${(event) => setData(event.target.value)}
             aria-invalid=${value === undefined}></textarea>`}
       <details open=${metadata !== ""}><summary>Metadata</summary>
-        <textarea rows="3" spellcheck="false" aria-label="Metadata as JSON" value=${metadata} placeholder='{"customer": "4711"}'
+        <textarea rows="3" spellcheck=${false} aria-label="Metadata as JSON" value=${metadata} placeholder='{"customer": "4711"}'
           onInput=${(event) => setMetadata(event.target.value)} aria-invalid=${membersOf(metadata) === undefined}></textarea></details>
       <${Failure} error=${error} />
       <div class="row"><button class="primary" disabled=${!may("enqueue")}>Enqueue</button></div>

@@ -101,13 +101,12 @@ function Head({ job, reload }) {
     try {
       fail(undefined);
       await work();
-      await reload();
     } catch (failure) {
       fail(failure);
     }
   };
-  const cancel = () => act(() => post(`${path}/cancel`));
-  const retry = () => act(() => post(`${path}/retry`));
+  const cancel = () => act(() => post(`${path}/cancel`).then(reload));
+  const retry = () => act(() => post(`${path}/retry`).then(reload));
   useKeys({ c: () => live && may("cancel") && cancel(), r: () => retryable && may("enqueue") && retry() });
   const remove = (yes) => {
     ask(false);

@@ -72,7 +72,7 @@ function Search() {
     if (id) go(link("jobs", { id }));
   };
   return html`<form class="search" role="search" onSubmit=${find}>
-    <input id="search" name="id" placeholder="Find by id" aria-label="Find a job by its id" autocomplete="off" spellcheck="false" />
+    <input id="search" name="id" placeholder="Find by id" aria-label="Find a job by its id" autocomplete="off" spellcheck=${false} />
   </form>`;
 }
 
