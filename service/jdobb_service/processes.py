@@ -51,7 +51,6 @@ def serve(settings: Settings, load_routers: LoadRouters) -> int:
     It is 0, 1 failed to start or to end, 2 refused to. ``load_routers`` is called in each of them, and is
     pickled. From the signal on it takes ``shutdown_grace`` seconds and at most five more.
     """
-    configure_logging(settings)
     try:
         check_exposure(settings)
         _check_store(settings)
@@ -61,6 +60,7 @@ def serve(settings: Settings, load_routers: LoadRouters) -> int:
         listener = listen(settings)
     except CannotServe as error:
         return refuse(error, FAILED)
+    configure_logging(settings)
     return Processes(_with_one_secret(settings), load_routers, listener).run()
 
 
@@ -152,10 +152,17 @@ class Processes:
             args=(self._settings, self._load_routers, self._listener, theirs),
             kwargs={"has_banner": not self._has_served},
         )
-        with _sheltered_from_the_terminal():
-            process.start()
-        theirs.close()
-        place.process, place.line, place.is_ready, place.began_at = process, ours, False, time.monotonic()
+        place.began_at = time.monotonic()
+        try:
+            with _sheltered_from_the_terminal():
+                process.start()
+        except OSError as error:
+            ours.close()
+            log.error("process cannot be started", error=str(error), restart_in=place.plan())  # noqa: TRY400 - it is the machine's
+            return
+        finally:
+            theirs.close()
+        place.process, place.line, place.is_ready = process, ours, False
         log.info("process started", process=process.pid)
 
     def _wait(self) -> None:
