@@ -68,17 +68,26 @@ def test_control_characters_of_jobs_are_shown_and_not_sent(place: Jdobb):
     assert place("get", job_id, "--json").json["error"] == RED
 
 
-def test_a_terminal_gets_bars_that_move(place: Jdobb):
-    held = place("enqueue", "hold").out.strip()
-    with on_terminal(place, "watch", held) as read:
-        Path(place.folder, f"release-{held}").touch()
+def test_a_terminal_gets_a_bar_that_moves_for_each_job(place: Jdobb):
+    held, other = (place("enqueue", "hold").out.strip() for _ in range(2))
+    with on_terminal(place, "watch", held, other) as read:
+        for job_id in (held, other):
+            Path(place.folder, f"release-{job_id}").touch()
         shown = read()
     assert "hold" in shown
     assert held[-12:] in shown
+    assert other[-12:] in shown
     assert "━" in shown
     assert "100%" in shown
     assert "complete" in shown
     assert '"job_id"' not in shown
+
+
+def test_a_terminal_that_enqueues_may_watch_at_once(place: Jdobb):
+    with terminal(place, "enqueue", "echo", '{"n": 1}', "--watch") as screen:
+        assert screen.end() == 0
+    assert "100%" in screen.shown
+    assert screen.shown.rindex("\x1b[?25h") > screen.shown.rindex("\x1b[?25l")
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

@@ -12,6 +12,8 @@ from dataclasses import replace
 from jdobb_service.cli.development.program import Plan
 
 _PROGRAM = ("-m", "jdobb_service.cli.development.program")
+_MOMENT = 2.0
+"""Seconds that a child has which was told to end at once."""
 _LAST_RESORT = 6.0
 """Seconds beyond the grace after which a child that was asked to end is killed."""
 
@@ -50,6 +52,11 @@ class Child:
         if late:
             self.kill()
             await self.ended
+
+    async def hurry(self) -> None:
+        """Tell it again, so that it gives running jobs back at once, and wait for a moment."""
+        self._signal(signal.SIGTERM)
+        await asyncio.wait([self.ended], timeout=_MOMENT)
 
     def kill(self) -> None:
         """End it and all that it started, at once."""

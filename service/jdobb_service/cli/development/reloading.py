@@ -70,6 +70,8 @@ async def _run_once(plan: Plan, grace: float, changes: AsyncIterator[list[str]],
             note("waiting for a change of the code (Ctrl-C ends)")
             await asyncio.wait([change])
         await _first(child.drain(), stop.at_once.wait())
+        if stop.at_once.is_set():
+            await child.hurry()
         return change.result()
     finally:
         change.cancel()
