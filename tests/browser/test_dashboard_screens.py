@@ -113,7 +113,8 @@ async def test_the_overview_leads_to_what_it_shows(dashboard: Page, ids: dict[st
         await dashboard.go_back()
     attention = dashboard.locator(".points")
     for text in (
-        "ValueError in burst", "LeaseLost in lost", "<b>AttackError in attack", "invoice is paused", "mail has no worker",
+        "ValueError in burst", "LeaseLost in lost",
+        "<b>AttackError in attack", "invoice is paused", "mail has no worker",
         "Worker mailer-1 has gone silent",
     ):  # fmt: skip
         await expect(attention).to_contain_text(text)
