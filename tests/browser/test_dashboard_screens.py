@@ -104,7 +104,7 @@ async def test_the_overview_leads_to_what_it_shows(dashboard: Page, ids: dict[st
     await stand_on(dashboard, "overview", ids)
     tiles = dashboard.get_by_label("Jobs by status")
     for name, status, count in (
-        ("Ready", "pending", 2), ("Delayed", "pending", 1), ("Running", "processing", 1),
+        ("Ready", "pending", 3), ("Delayed", "pending", 1), ("Running", "processing", 1),
         ("Complete", "complete", 1), ("Failed", "failed", 2), ("Cancelled", "cancelled", 1),
     ):  # fmt: skip
         await expect(tiles.locator("a", has_text=name).locator(".count")).to_have_text(str(count))
@@ -113,7 +113,8 @@ async def test_the_overview_leads_to_what_it_shows(dashboard: Page, ids: dict[st
         await dashboard.go_back()
     attention = dashboard.locator(".points")
     for text in (
-        "ValueError in burst", "<b>AttackError in attack", "invoice is paused", "mail has no worker",
+        "ValueError in burst", "LeaseLost in lost",
+        "<b>AttackError in attack", "invoice is paused", "mail has no worker",
         "Worker mailer-1 has gone silent",
     ):  # fmt: skip
         await expect(attention).to_contain_text(text)

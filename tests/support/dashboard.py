@@ -20,6 +20,7 @@ from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from tests.support.clock import ManualClock
 from tests.support.processes import ROOT
 from tests.support.restarts import Service
+from tests.support.waiting import eventually
 
 BEYOND = 2**53 + 1
 """The least whole number that JavaScript rounds."""
@@ -99,17 +100,31 @@ async def visitor(
 async def enter_silent_worker(service: Service, name: str) -> None:
     """Enter a worker that was heard of for the last time ten minutes ago."""
     clock = ManualClock(datetime.now(timezone.utc) - timedelta(minutes=10))
-    path = service.backend_url.removeprefix("sqlite:///")
-    async with JobQueue(SQLiteBackend(f"sqlite:///{path}", clock=clock)) as queue:
+    async with JobQueue(SQLiteBackend(service.backend_url, clock=clock)) as queue:
         await queue.register_worker(name, host="gone", job_types=["mail"])
 
 
+async def lose_a_lease(service: Service) -> None:
+    """Let a job have been claimed ten minutes ago by a worker that then died; the service notices."""
+    clock = ManualClock(datetime.now(timezone.utc) - timedelta(minutes=10))
+    async with JobQueue(SQLiteBackend(service.backend_url, clock=clock)) as queue:
+        job_id, _ = await claimed(queue, "lost", lease=30)
+
+    async with JobQueue.from_url(service.backend_url) as queue:
+
+        async def is_noticed() -> bool:
+            job = await queue.get(job_id)
+            return job is not None and job.losses == 1
+
+        await eventually(is_noticed, 30)
+
+
 async def claimed(
-    queue: JobQueue, job_type: str, data: dict[str, Any] | None = None, **fields: Any
+    queue: JobQueue, job_type: str, data: dict[str, Any] | None = None, *, lease: float = 3600, **fields: Any
 ) -> tuple[str, str]:
     """Enqueue and claim a job; return its id and its lease token."""
     job_id = await queue.enqueue(job_type, data or {}, **fields)
-    job = await queue.claim([job_type], worker_id="by-hand", lease=3600)
+    job = await queue.claim([job_type], worker_id="by-hand", lease=lease)
     assert job is not None
     assert job.id == job_id, "another one of the type was ready"
     assert job.lease_token is not None
@@ -149,4 +164,5 @@ async def fill(service: Service) -> dict[str, str]:
         for name in ("complete", "failed"):
             await queue.wait(ids[name], timeout=30)
     await enter_silent_worker(service, "mailer-1")
+    await lose_a_lease(service)
     return ids

@@ -1,6 +1,6 @@
 // Put a job in: a form where the payload has a schema, JSON otherwise, and the equal call.
 
-import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { html, useMemo, useState } from "../vendor/preact.js";
 import { request, useResource } from "./api.js";
 import { curl } from "./curl.js";
 import { indented, members } from "./json.js";
@@ -10,34 +10,28 @@ import { go, link } from "./router.js";
 import { may } from "./session.js";
 
 export function Enqueue({ query }) {
-  const { data: types } = useResource("job-types", { matters: () => false });
-  const [jobType, setType] = useState(query.get("job_type") ?? "");
-  const [data, setData] = useState("{}");
-  const [metadata, setMetadata] = useState("");
-  const [priority, setPriority] = useState("normal");
+  const from = query.get("from");
+  const path = from ? `jobs/${encodeURIComponent(from)}` : undefined;
+  const { data: types, error } = useResource("job-types", { matters: () => false });
+  const { data: job, error: lost } = useResource(path, { matters: () => false, read: texts });
+  const ready = (types || error) && (!from || job);
+  return html`<header class="row"><h1>Enqueue</h1></header>
+    <${Failure} error=${error ?? lost} />
+    ${ready ? html`<${Form} types=${types?.items ?? []} jobType=${query.get("job_type")} job=${job} />` : !lost && html`<div class="loading"></div>`}`;
+}
+
+const texts = async (path) => members(await (await request("GET", path)).text());
+
+/** The form, which begins with the texts of `job` if there is one. */
+function Form({ types, jobType: wanted, job }) {
+  const [jobType, setType] = useState(job ? JSON.parse(job.job_type) : wanted ?? types[0]?.job_type ?? "");
+  const [data, setData] = useState(job ? indented(job.data) : "{}");
+  const [metadata, setMetadata] = useState(job && job.metadata !== "{}" ? indented(job.metadata) : "");
+  const [priority, setPriority] = useState(job ? JSON.parse(job.priority) : "normal");
   const [delay, setDelay] = useState("");
   const [raw, setRaw] = useState(false);
   const [error, fail] = useState();
-  const from = query.get("from");
-  useEffect(() => {
-    if (!from) return;
-    (async () => {
-      try {
-        const text = await (await request("GET", `jobs/${encodeURIComponent(from)}`)).text();
-        const found = members(text);
-        setType(JSON.parse(found.job_type));
-        setPriority(JSON.parse(found.priority));
-        setData(indented(found.data));
-        if (found.metadata !== "{}") setMetadata(indented(found.metadata));
-      } catch (failure) {
-        fail(failure);
-      }
-    })();
-  }, [from]);
-  useEffect(() => {
-    if (!jobType && types?.items.length) setType(types.items[0].job_type);
-  }, [types]);
-  const schema = types?.items.find((one) => one.job_type === jobType)?.schema;
+  const schema = types.find((one) => one.job_type === jobType)?.schema;
   const value = useMemo(() => membersOf(data), [data]);
   const formed = schema?.type === "object" && schema.properties && value !== undefined && !raw && isPlain(schema);
   const body = `{${[
@@ -53,23 +47,22 @@ export function Enqueue({ query }) {
     if (value === undefined) return fail(new Error("The data is not a JSON object."));
     if (membersOf(metadata) === undefined) return fail(new Error("The metadata is not a JSON object."));
     try {
-      const job = await (await request("POST", "jobs", body)).json();
-      learnTypes([job.job_type]);
-      go(link("jobs", { id: job.id }));
+      const { id } = await (await request("POST", "jobs", body)).json();
+      learnTypes([jobType]);
+      go(link("jobs", { id }));
     } catch (failure) {
       fail(failure);
     }
   };
   const change = (name, to) => {
     const next = { ...value, [name]: to };
-    const texts = Object.entries(next).filter(([, text]) => text !== undefined);
-    setData(indented(`{${texts.map(([key, text]) => `${JSON.stringify(key)}:${text}`).join(",")}}`));
+    const kept = Object.entries(next).filter(([, text]) => text !== undefined);
+    setData(indented(`{${kept.map(([key, text]) => `${JSON.stringify(key)}:${text}`).join(",")}}`));
   };
-  return html`<header class="row"><h1>Enqueue</h1></header>
-    <form class="card enqueue" onSubmit=${send}>
+  return html`<form class="card enqueue" onSubmit=${send}>
       <div class="row">
         <label>Job type <input list="types" value=${jobType} onInput=${(event) => setType(event.target.value)} required autocomplete="off" /></label>
-        <datalist id="types">${types?.items.map((one) => html`<option value=${one.job_type} />`)}</datalist>
+        <datalist id="types">${types.map((one) => html`<option value=${one.job_type} />`)}</datalist>
         <label>Priority <${Select} value=${priority} onChoose=${setPriority} options=${["high", "normal", "low"]} /></label>
         <label>Delay in seconds <input type="number" min="0" step="any" value=${delay} onInput=${(event) => setDelay(event.target.value)} placeholder="0" /></label>
       </div>

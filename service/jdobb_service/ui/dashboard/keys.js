@@ -1,6 +1,6 @@
 // Keys for those who do not like the mouse. None works while somebody types.
 
-import { html, useEffect, useRef } from "../vendor/preact.js";
+import { html, useLayoutEffect, useRef } from "../vendor/preact.js";
 
 export const KEYS = [
   ["g o", "Overview"], ["g j", "Jobs"], ["g t", "Job types"], ["g w", "Workers"], ["g e", "Enqueue"], ["g s", "Settings"],
@@ -18,7 +18,7 @@ function isTyping(event) {
 export function useKeys(does) {
   const now = useRef();
   now.current = does;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event) => {
       if (event.defaultPrevented || isTyping(event) || !Object.hasOwn(now.current, event.key)) return;
       event.preventDefault();
@@ -33,7 +33,7 @@ export function useKeys(does) {
 export function useSequence(first, does) {
   const now = useRef();
   now.current = does;
-  useEffect(() => {
+  useLayoutEffect(() => {
     let since = 0;
     const pressed = (event) => {
       if (event.defaultPrevented || isTyping(event)) return;

@@ -28,7 +28,7 @@ export function Workers() {
       <thead><tr><th>Worker</th><th>Host</th><th class="n">Slots</th><th>Job types</th><th>Runs</th><th class="n">Heard of</th><td></td></tr></thead>
       <tbody>${data.items.map((worker) => html`<tr key=${worker.id} class=${worker.stale ? "stale" : ""}>
         <th scope="row"><span class="mono">${worker.id}</span> ${worker.stale ? html`<span class="status failed">silent</span>` : worker.directive !== "run" ? html`<span class="status paused">${worker.directive}</span>` : ""}</th>
-        <td>${worker.host}<span class="faint"> pid ${worker.pid}</span></td>
+        <td class="brief" title=${worker.host}>${worker.host}<span class="faint"> pid ${worker.pid}</span></td>
         <td class="n">${worker.jobs.length} / ${worker.slots}</td>
         <td class="message">${worker.job_types.join(", ")}</td>
         <td>${worker.jobs.slice(0, RUNS_SHOWN).map((id) => html`<a class="mono" href=${link("jobs", { id })} title=${id}>${shortId(id)}</a> `)}${worker.jobs.length > RUNS_SHOWN ? `and ${worker.jobs.length - RUNS_SHOWN} more` : ""}</td>
