@@ -230,6 +230,7 @@ async def test_an_old_stream_is_closed_and_can_be_continued(monkeypatch: pytest.
     async with serving() as service:
         job_id = await service.new_job()
         assert _names(await read_all(service.client, f"/jobs/{job_id}/events")) == ["message"]
+        monkeypatch.undo()
         await service.queue.cancel(job_id)
         rest = await read_all(service.client, f"/jobs/{job_id}/events", last_event_id="0")
     assert _names(rest) == ["message", "end"]
