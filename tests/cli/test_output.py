@@ -100,11 +100,12 @@ def test_a_terminal_that_wants_none_gets_no_control_sequences(store: Jdobb, envi
 
 
 def test_a_list_on_a_terminal_keeps_to_its_width_and_has_colours(store: Jdobb):
-    job_id = store("enqueue", "boom", "--id", "x" * 20, "--wait", "--json").json["id"]
-    with terminal(store, "list", "--status", "failed") as screen:
+    job_id = store("enqueue", "boom", "--metadata", "for=width", "--wait", "--json").json["id"]
+    words = ("list", "--metadata", "for=width")
+    with terminal(store, *words) as screen:
         assert screen.end() == 0
     assert f"{job_id}  boom  \x1b[31mfailed" in screen.shown
-    with terminal(store, "list", "--status", "failed", NO_COLOR="1") as plain:
+    with terminal(store, *words, NO_COLOR="1") as plain:
         assert plain.end() == 0
     assert "\x1b" not in plain.shown
 

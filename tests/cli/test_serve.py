@@ -72,7 +72,8 @@ def test_a_port_that_is_taken_ends_it_with_a_line(jdobb: Jdobb):
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_on_a_terminal_ends_it_and_leaves_the_terminal_as_it_was(jdobb: Jdobb, presses: int):
     port = str(free_port())
-    with terminal(jdobb, "serve", "jobs:router", "--port", port) as screen:
+    grace = ("--shutdown-grace", "1") if presses > 1 else ()
+    with terminal(jdobb, "serve", "jobs:router", "--port", port, *grace) as screen:
         before = screen.mode()
         screen.wait_for("runs echo")
         job_id = jdobb("enqueue", "hold", "--url", f"http://127.0.0.1:{port}").out.strip()

@@ -14,11 +14,11 @@ from tests.cli.test_enqueue import DELAYED
 WATCH = ("stats", "--watch", "--interval", "0.1")
 
 
-def test_a_terminal_is_drawn_over_and_left_as_it_was(place: Jdobb):
-    with terminal(place, *WATCH) as screen:
+def test_a_terminal_is_drawn_over_and_left_as_it_was(jdobb: Jdobb):
+    with terminal(jdobb, *WATCH) as screen:
         before = screen.mode()
         screen.wait_for("(all)", times=2)
-        place("enqueue", "seen.while.watching", *DELAYED)
+        jdobb("enqueue", "seen.while.watching", *DELAYED)
         screen.wait_for("seen.while.watching")
         screen.type(CTRL_C)
         assert screen.end() == 0

@@ -62,7 +62,8 @@ def _screen() -> Iterator[Callable[[Stats], None]]:
     with Live(console=Console(), auto_refresh=False, vertical_overflow="crop") as live:
 
         def show(stats: Stats) -> None:
-            lines = [*stats_lines(stats, is_live=True), "Ctrl-C ends"]
-            live.update(Text.from_ansi("\n".join(lines)), refresh=True)
+            head, *each, total = stats_lines(stats, is_live=True)
+            lines = [head, total, *each, "Ctrl-C ends"]  # what a small terminal cuts off is the least
+            live.update(Text.from_ansi("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
 
         yield show
