@@ -109,6 +109,8 @@ class Server(uvicorn.Server):
         """Let streams, waits and the worker end, then connections, then the application."""
         self._state.closing.set()
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves this out then; it is short for an application in a hurry
+            await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to close; a second signal hurries."""

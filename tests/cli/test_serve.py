@@ -85,7 +85,7 @@ def test_ctrl_c_on_a_terminal_ends_it_and_leaves_the_terminal_as_it_was(jdobb: J
             jdobb.folder.joinpath(f"release-{job_id}").touch()
         assert screen.end() == 0
         assert screen.mode() == before
-    assert "Traceback" not in screen.shown or presses > 1
+    assert "Traceback" not in screen.shown
     assert (jdobb("get", job_id, "--json").json["status"] == "complete") == (presses == 1)
 
 
