@@ -75,9 +75,10 @@ def test_pause_says_until_when(place: Jdobb, job_type: str):
 
 
 def test_a_mistyped_type_is_met_with_the_near_one(place: Jdobb):
-    done = place("resume", "ecoh")
+    place("pause", "nightly-report")
+    done = place("resume", "nighlty-report")
     assert (done.code, done.out) == (3, "")
-    assert done.err == "jdobb: no job type has the name 'ecoh'; did you mean echo?\n"
+    assert done.err == "jdobb: no job type has the name 'nighlty-report'; did you mean nightly-report?\n"
 
 
 def test_resuming_an_unknown_type_exits_3(place: Jdobb, job_type: str):
