@@ -12,8 +12,7 @@ import httpx
 import pytest
 
 from jdobb_async_queue import Broadcaster, JobQueue
-from tests.support.fleet import Fleet, fleet, post
-from tests.support.redis_server import RedisServer
+from tests.support.fleet import Fleet, fleet_on, post
 
 READERS, UPDATES, CUTS = 12, 200, 150
 FEWEST_BYTES, MOST_BYTES = 40, 3000
@@ -22,16 +21,8 @@ FEWEST_BYTES, MOST_BYTES = 40, 3000
 
 @pytest.fixture(params=["sqlite", "redis"])
 def processes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
-    if request.param == "sqlite":
-        with fleet(tmp_path, f"sqlite:///{tmp_path / 'jobs.db'}") as started:
-            yield started
-        return
-    server = RedisServer(tmp_path).start()
-    try:
-        with fleet(tmp_path, server.url) as started:
-            yield started
-    finally:
-        server.stop()
+    with fleet_on(request.param, tmp_path) as started:
+        yield started
 
 
 class Reader:

@@ -9,21 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.fleet import Fleet, fleet, post
-from tests.support.redis_server import RedisServer
+from tests.support.fleet import Fleet, fleet_on, post
 from tests.support.waiting import until
 
 
 @pytest.fixture(params=["sqlite", "redis"])
 def processes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
-    if request.param == "sqlite":
-        with fleet(tmp_path, f"sqlite:///{tmp_path / 'jobs.db'}") as started:
-            yield started
-        return
-    server = RedisServer(tmp_path).start()
-    with fleet(tmp_path, server.url) as started:
+    with fleet_on(request.param, tmp_path) as started:
         yield started
-    server.stop()
 
 
 def json_of(client: httpx.Client, method: str, path: str, **body: Any) -> Any:

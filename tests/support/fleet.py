@@ -12,6 +12,7 @@ import httpx
 from httpx_sse import connect_sse
 
 from tests.support.processes import jdobb, service
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
 HANDLERS = "tests.support.counting_handlers:router"
@@ -95,3 +96,18 @@ def watch_over_breaks(clients: list[httpx.Client], job_id: str, into: list[dict]
                         into.append(json.loads(event.data))
         except httpx.TransportError:
             continue
+
+
+@contextmanager
+def fleet_on(store: str, folder: Path) -> Iterator[Fleet]:
+    """Return a fleet on a new ``sqlite`` file or a new ``redis`` server of its own."""
+    if store == "sqlite":
+        with fleet(folder, f"sqlite:///{folder / 'jobs.db'}") as started:
+            yield started
+        return
+    server = RedisServer(folder).start()
+    try:
+        with fleet(folder, server.url) as started:
+            yield started
+    finally:
+        server.stop()

@@ -10,11 +10,13 @@ import typer
 from jdobb_service.cli.exits import Refusal
 from jdobb_service.cli.options import (
     BackendUrl,
+    Host,
     LogFormat,
     LogLevel,
     MaxConcurrent,
     Namespace,
     OptionalTargets,
+    Port,
     ShutdownGrace,
 )
 from jdobb_service.cli.output import note
@@ -24,44 +26,38 @@ if TYPE_CHECKING:
     from jdobb_async_queue import JobRouter
 
 
+NoWorkers = Annotated[
+    bool,
+    typer.Option(
+        "--no-workers", help="Run no jobs, only answer requests; `jdobb worker` runs the jobs elsewhere."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        max=64,
+        help="How many processes serve the address, each with --max-concurrent handlers (with "
+        "--no-workers: with none)  [default: 1]",
+        show_default=False,
+    ),
+]
+AllowAnonymous = Annotated[
+    bool, typer.Option("--allow-anonymous", help="Serve other addresses than loopback without API keys.")
+]
+
+
 def serve(
     targets: OptionalTargets = None,
     *,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Listen there; other than loopback needs API keys  [default: 127.0.0.1]",
-            show_default=False,
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="0 takes a free one  [default: 8000]", show_default=False),
-    ] = None,
+    host: Host = None,
+    port: Port = None,
     max_concurrent: MaxConcurrent = None,
-    no_workers: Annotated[
-        bool,
-        typer.Option(
-            "--no-workers", help="Run no jobs, only answer requests; `jdobb worker` runs the jobs elsewhere."
-        ),
-    ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            min=1,
-            max=64,
-            help="How many processes serve the address, each with --max-concurrent handlers (with "
-            "--no-workers: with none)  [default: 1]",
-            show_default=False,
-        ),
-    ] = None,
-    allow_anonymous: Annotated[
-        bool,
-        typer.Option("--allow-anonymous", help="Serve other addresses than loopback without API keys."),
-    ] = False,
+    no_workers: NoWorkers = False,
+    workers: Workers = None,
+    allow_anonymous: AllowAnonymous = False,
     shutdown_grace: ShutdownGrace = None,
     backend_url: BackendUrl = None,
     namespace: Namespace = None,

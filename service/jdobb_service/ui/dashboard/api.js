@@ -9,7 +9,7 @@ const SLOWLY = 15000;
 const AT_MOST_EVERY = 1000;
 
 /** A refusal of the service, or no answer at all. */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(status, problem) {
     super(problem.detail ?? problem.title ?? "The service did not answer.");
     this.status = status;

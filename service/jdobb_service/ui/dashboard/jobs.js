@@ -2,10 +2,11 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { address, getJson, post, request, useResource } from "./api.js";
+import { ACTIONS, Bulk } from "./bulk.js";
 import { items, members } from "./json.js";
 import { useKeys } from "./keys.js";
 import { onUpdate } from "./live.js";
-import { Ask, Empty, Failure, Progress, STATUSES, Select, Status, TERMINAL, Time, number, shortId } from "./parts.js";
+import { Empty, Failure, Progress, STATUSES, Select, Status, TERMINAL, Time, number, shortId } from "./parts.js";
 import { go, link } from "./router.js";
 import { may } from "./session.js";
 import { settings } from "./settings.js";
@@ -13,11 +14,6 @@ import { duration, useNow } from "./time.js";
 
 const PAGE = 50;
 const LOOK_EVERY = 5000;
-const ACTIONS = {
-  cancel: { label: "Cancel", scope: "cancel", of: ["pending", "processing"], danger: true, done: "cancelled" },
-  retry: { label: "Retry", scope: "enqueue", of: ["failed", "cancelled"], done: "put back" },
-  delete: { label: "Delete", scope: "admin", of: ["complete", "failed", "cancelled"], danger: true, done: "deleted" },
-};
 
 /** The filter that the address names, as the API takes it. */
 function filterOf(query) {
@@ -254,60 +250,6 @@ function Row({ job, now, picked, current, come, toggle }) {
     <td class="n">${took === null ? "" : duration(job.completed_at ? Math.max(0, took) : Math.floor(Math.max(0, took)))}</td>
     <td class="n"><${Time} at=${job.created_at} now=${now} /></td>
   </tr>`;
-}
-
-function Bulk({ target, count, all, canAll, onAll, onClear, onDone }) {
-  const [asked, ask] = useState();
-  const [error, fail] = useState();
-  const begin = async (action) => {
-    try {
-      fail(undefined);
-      const { matched, more } = await post("jobs/bulk", { action, ...clean(target, action), dry_run: true });
-      ask({ action, matched, more });
-    } catch (failure) {
-      fail(failure);
-    }
-  };
-  const answer = async (yes) => {
-    const { action } = asked;
-    ask(undefined);
-    if (!yes) return;
-    let done = 0;
-    let failed = 0;
-    try {
-      for (;;) {
-        const step = await post("jobs/bulk", { action, ...clean(target, action) });
-        done += step.done;
-        failed += step.failed.length;
-        if (!step.more || !step.done) break;
-      }
-      onDone(`${number(done)} ${ACTIONS[action].done}${failed ? `, ${number(failed)} could not be` : ""}.`);
-    } catch (failure) {
-      fail(failure);
-    }
-  };
-  return html`<div class="bulk" role="region" aria-label="Selected jobs">
-    <strong>${all ? "All that match" : `${number(count)} selected`}</strong>
-    ${canAll && !all && html`<button class="quiet" onClick=${onAll}>Select all that match</button>`}
-    ${Object.entries(ACTIONS).map(([action, { label, scope }]) => html`
-      <button disabled=${!may(scope)} onClick=${() => begin(action)}>${label}</button>`)}
-    <button class="quiet" onClick=${onClear}>Clear</button>
-    <${Failure} error=${error} />
-    ${asked && html`<${Ask} title=${`${ACTIONS[asked.action].label} ${number(asked.matched)}${asked.more ? " or more" : ""} jobs?`}
-      action=${`${ACTIONS[asked.action].label} ${asked.matched === 1 ? "it" : "them"}`} danger=${ACTIONS[asked.action].danger} answer=${answer}>
-      <p>Of what is selected, these are ${ACTIONS[asked.action].of.join(" or ")}.</p><//>`}
-  </div>`;
-}
-
-/** The target as the API takes it: a filter that names no status means those that the action is for. */
-function clean(target, action) {
-  if (target.ids) return target;
-  const filter = { status: ACTIONS[action].of };
-  for (const [name, value] of Object.entries(target.filter)) {
-    if (name.startsWith("metadata.")) (filter.metadata ??= {})[name.slice(9)] = value;
-    else if (value.length) filter[name] = value;
-  }
-  return { filter };
 }
 
 function Export({ filter }) {

@@ -2,7 +2,7 @@
 
 import { html, useLayoutEffect, useRef } from "../vendor/preact.js";
 
-export const KEYS = [
+const KEYS = [
   ["g o", "Overview"], ["g j", "Jobs"], ["g t", "Job types"], ["g w", "Workers"], ["g e", "Enqueue"], ["g s", "Settings"],
   ["/", "Find a job"], ["j  k", "Next, previous row"], ["Enter", "Open the row"], ["x", "Select the row"],
   ["r", "Retry"], ["c", "Cancel"], ["p", "Pause or resume live updates"], ["?", "These keys"],

@@ -59,7 +59,7 @@ export function Copy({ text, label, children = "Copy" }) {
   return html`<button class="copy" onClick=${copy} aria-label=${label} title=${label}>${done ? "Copied" : children}</button>`;
 }
 
-export async function toClipboard(text) {
+async function toClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
