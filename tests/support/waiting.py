@@ -7,7 +7,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds after which a wait counts as one without an end, on however slow a machine."""
 
 

@@ -41,7 +41,8 @@ async def outlast_the_lease(queue, job_id, clock):
 
         async def is_renewed(old=before.lease_expires_at):
             [record] = await queue.backend.get([job_id])
-            return record.lease_expires_at is None or record.lease_expires_at > old
+            assert record.lease_expires_at is not None, "the lease was given up"
+            return record.lease_expires_at > old
 
         await eventually(is_renewed)
 
