@@ -7,11 +7,11 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 
-PATIENCE = 30.0
+WITHIN = 30.0
 """Seconds after which a wait counts as one without an end, on however slow a machine."""
 
 
-def until(condition: Callable[[], object], within: float = PATIENCE) -> None:
+def until(condition: Callable[[], object], within: float = WITHIN) -> None:
     """Return when the condition holds; outside an event loop."""
     ends = time.monotonic() + within
     while not condition():
@@ -19,7 +19,7 @@ def until(condition: Callable[[], object], within: float = PATIENCE) -> None:
         time.sleep(0.02)
 
 
-async def eventually(condition: Callable[[], Awaitable[bool] | bool], within: float = PATIENCE) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool] | bool], within: float = WITHIN) -> None:
     """Wait until a condition, plain or awaited, holds; ``within`` seconds at most."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + within

@@ -12,7 +12,7 @@ from jdobb_async_queue.instrumentation import facts
 from jdobb_async_queue.lifecycle import rescue
 from jdobb_async_queue.worker import crew, executor
 from tests.support.jobs import FOR_EVER, get_job
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.waiting import WITHIN, eventually
 from tests.worker.conftest import told
 
 LEASE = 0.3
@@ -29,8 +29,8 @@ def leased(make_queue) -> JobQueue:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a worker wait for a handler that was told to end for as long as the test takes."""
     for module in (crew, executor):
-        monkeypatch.setattr(module, "TO_OBEY", PATIENCE)
-    monkeypatch.setattr(crew, "_TO_END", PATIENCE)
+        monkeypatch.setattr(module, "TO_OBEY", WITHIN)
+    monkeypatch.setattr(crew, "_TO_END", WITHIN)
 
 
 async def outlast_the_lease(queue, job_id, clock):
@@ -59,10 +59,10 @@ async def test_a_job_longer_than_its_lease_runs_once(leased, start, clock):
 
     await start(on=leased, email=email, clock=clock)
     job_id = await leased.enqueue("email")
-    await asyncio.wait_for(entered.wait(), PATIENCE)
+    await asyncio.wait_for(entered.wait(), WITHIN)
     await outlast_the_lease(leased, job_id, clock)
     end.set()
-    job = await leased.wait(job_id, PATIENCE)
+    job = await leased.wait(job_id, WITHIN)
 
     assert (job.status, starts, job.losses) == (JobStatus.COMPLETE, 1, 0)
 
@@ -83,12 +83,12 @@ async def test_cancelling_a_running_job_reaches_its_handler_and_its_result_is_re
 
     await start(on=queue, email=email, clock=clock)
     job_id = await queue.enqueue("email")
-    await asyncio.wait_for(entered.wait(), PATIENCE)
+    await asyncio.wait_for(entered.wait(), WITHIN)
     assert await queue.cancel(job_id, "not needed")
     assert (await get_job(queue, job_id)).status is JobStatus.CANCELLED
     clock.advance(1.0)
-    await asyncio.wait_for(cancelled.wait(), PATIENCE)
-    other = await queue.wait(await queue.enqueue("email", timeout=0.01), PATIENCE)
+    await asyncio.wait_for(cancelled.wait(), WITHIN)
+    other = await queue.wait(await queue.enqueue("email", timeout=0.01), WITHIN)
     job = await get_job(queue, job_id)
 
     assert other.status is JobStatus.FAILED
@@ -114,10 +114,10 @@ async def test_a_lost_lease_cancels_the_handler_and_its_context_says_so(queue, s
 
     worker = await start(email=email)
     job_id = await queue.enqueue("email")
-    await asyncio.wait_for(entered.wait(), PATIENCE)
+    await asyncio.wait_for(entered.wait(), WITHIN)
     [record] = await queue.backend.get([job_id])
     await queue.backend.apply([rescue(record, FOR_EVER)])
-    job = await queue.wait(job_id, PATIENCE)
+    job = await queue.wait(job_id, WITHIN)
 
     assert (job.results, job.losses) == ({"attempt": 2}, 1)
 
@@ -154,8 +154,8 @@ async def test_a_report_on_a_lost_lease_stops_the_handler(queue, start):
     await queue.backend.apply([rescue(record, FOR_EVER)])
     taken.set()
 
-    await asyncio.wait_for(stopped.wait(), PATIENCE)
-    assert (await queue.wait(job_id, PATIENCE)).status is JobStatus.COMPLETE
+    await asyncio.wait_for(stopped.wait(), WITHIN)
+    assert (await queue.wait(job_id, WITHIN)).status is JobStatus.COMPLETE
 
 
 class LeapingClock(SystemClock):
@@ -187,7 +187,7 @@ async def test_no_handler_is_started_on_a_lease_that_has_run_out(queue, start):
     await eventually(given_back)
     assert ran == []
     clock.leaps = 0
-    job = await queue.wait(job_id, PATIENCE)
+    job = await queue.wait(job_id, WITHIN)
 
     assert (len(ran), job.status, job.failures) == (1, JobStatus.COMPLETE, 0)
     assert worker.is_running
@@ -201,7 +201,7 @@ async def test_a_worker_rescues_what_a_dead_one_left(leased, start, clock):
     assert await leased.claim(["email"], worker_id="dead") is not None
     await start(on=leased, email=email, clock=clock, poll_interval=3600.0)
     clock.advance(LEASE)
-    job = await leased.wait(job_id, PATIENCE)
+    job = await leased.wait(job_id, WITHIN)
 
     assert (job.results, job.losses) == ({"attempt": 2}, 1)
 
@@ -221,12 +221,12 @@ async def test_the_lease_of_a_handler_that_cleans_up_is_kept_until_it_has_ended(
 
     worker = await start(on=leased, email=email, clock=clock)
     job_id = await leased.enqueue("email", max_lost=1)
-    await asyncio.wait_for(entered.wait(), PATIENCE)
+    await asyncio.wait_for(entered.wait(), WITHIN)
     stopped = asyncio.ensure_future(worker.stop())
-    await asyncio.wait_for(cleaning.wait(), PATIENCE)
+    await asyncio.wait_for(cleaning.wait(), WITHIN)
     await outlast_the_lease(leased, job_id, clock)
     end.set()
-    await asyncio.wait_for(stopped, PATIENCE)
+    await asyncio.wait_for(stopped, WITHIN)
     job = await get_job(leased, job_id)
 
     assert (job.status, job.losses, job.failures) == (JobStatus.PENDING, 0, 0)
@@ -249,10 +249,10 @@ async def test_an_attempt_that_timed_out_fails_although_its_cleanup_outlasts_the
 
     await start(on=leased, email=email, clock=clock)
     job_id = await leased.enqueue("email", timeout=0.05)
-    await asyncio.wait_for(cleaning.wait(), PATIENCE)
+    await asyncio.wait_for(cleaning.wait(), WITHIN)
     await outlast_the_lease(leased, job_id, clock)
     end.set()
-    job = await leased.wait(job_id, PATIENCE)
+    job = await leased.wait(job_id, WITHIN)
 
     assert (job.status, job.losses, job.failures, runs) == (JobStatus.FAILED, 0, 1, 1)
     assert job.error.startswith("timeout:")
@@ -269,11 +269,11 @@ async def test_an_attempt_whose_handler_ignores_its_timeout_is_settled_without_i
                 continue
 
     worker = await start(on=leased, email=email, clock=clock, max_concurrent=1)
-    job = await leased.wait(await leased.enqueue("email", timeout=0.05), PATIENCE)
+    job = await leased.wait(await leased.enqueue("email", timeout=0.05), WITHIN)
     waiting = await leased.enqueue("email")
 
     assert (job.status, job.failures, job.losses) == (JobStatus.FAILED, 1, 0)
     assert [fact.job_id for fact in told(worker, facts.HandlerIgnoresCancellation)] == [job.id]
     assert (await get_job(leased, waiting)).attempt == 0
     end.set()
-    assert (await leased.wait(waiting, PATIENCE)).status is JobStatus.COMPLETE
+    assert (await leased.wait(waiting, WITHIN)).status is JobStatus.COMPLETE
