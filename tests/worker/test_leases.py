@@ -258,7 +258,10 @@ async def test_an_attempt_that_timed_out_fails_although_its_cleanup_outlasts_the
     assert job.error.startswith("timeout:")
 
 
-async def test_an_attempt_whose_handler_ignores_its_timeout_is_settled_without_it(leased, start, clock):
+async def test_an_attempt_whose_handler_ignores_its_timeout_is_settled_without_it(
+    leased, start, clock, monkeypatch
+):
+    monkeypatch.setattr(executor, "TO_OBEY", 0.05)
     end = asyncio.Event()
 
     async def email(ctx):

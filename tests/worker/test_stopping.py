@@ -75,7 +75,10 @@ async def test_a_job_that_outlasts_the_grace_is_released_without_a_failure(queue
     assert (await queue.claim(["email"])).id == job_id
 
 
-async def test_the_job_of_a_handler_that_ignores_its_cancellation_is_released_all_the_same(queue, start):
+async def test_the_job_of_a_handler_that_ignores_its_cancellation_is_released_all_the_same(
+    queue, start, monkeypatch
+):
+    monkeypatch.setattr(crew, "TO_OBEY", 0.05)
     entered, end = asyncio.Event(), asyncio.Event()
 
     async def email(ctx):
