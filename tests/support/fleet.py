@@ -45,7 +45,7 @@ class Fleet:
         """Start a process that runs jobs, and return it when it does."""
         log = self.folder / f"worker-{next(self._names)}.log"
         process = self._stack.enter_context(jdobb("worker", HANDLERS, log=log, **self.environment))
-        until(lambda: " runs " in log.read_text(), within=20)
+        until(lambda: " runs " in log.read_text())
         return process
 
     def notes(self) -> list[tuple[str, str]]:
