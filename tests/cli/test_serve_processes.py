@@ -377,7 +377,7 @@ def test_one_that_cannot_follow_is_tried_again_while_others_serve(jdobb: Jdobb):
         jdobb.folder.joinpath("broken").touch()
         os.kill(victims[0], signal.SIGKILL)
         until(lambda: len(service.logged("process ended unexpectedly")) > 2, within=3 * WITHIN)
-        assert httpx.get(f"{service.url}/readyz").status_code == httpx.codes.OK
+        assert httpx.get(f"{service.url}/readyz", timeout=WITHIN).status_code == httpx.codes.OK
         pauses = [line["restart_in"] for line in service.logged("process ended unexpectedly")]
         jdobb.folder.joinpath("broken").unlink()
         service.wait_for_workers(2)

@@ -13,6 +13,7 @@ import pytest
 
 from jdobb_async_queue import Broadcaster, JobQueue
 from tests.support.fleet import Fleet, fleet_on, post
+from tests.support.waiting import WITHIN
 
 READERS, UPDATES, CUTS = 12, 200, 150
 FEWEST_BYTES, MOST_BYTES = 40, 3000
@@ -78,7 +79,7 @@ class Reader:
 
 async def test_readers_cut_off_at_random_see_what_an_uninterrupted_one_sees(processes: Fleet):
     replicas = [str(processes.api().base_url), str(processes.api().base_url)]
-    with httpx.Client(base_url=replicas[0]) as client:
+    with httpx.Client(base_url=replicas[0], timeout=WITHIN) as client:
         job_id = post(client, "by-hand")
     limits = httpx.Limits(max_connections=None)
     async with AsyncExitStack() as stack:
@@ -95,7 +96,7 @@ async def test_readers_cut_off_at_random_see_what_an_uninterrupted_one_sees(proc
             asyncio.create_task(reader.read(random.Random(number)))  # noqa: S311 - a seeded choice
             for number, reader in enumerate(cut_off)
         ]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(3 * WITHIN):
             for reader in [*calm, *cut_off]:
                 await reader.began.wait()
             broadcaster = Broadcaster(queue)
