@@ -96,7 +96,7 @@ class Broadcaster:
                 for job_id, page in await self._read_some(course):
                     for update in course.take(job_id, page):
                         yield job_id, update
-                if not course.due:
+                if course.places and not course.due:
                     await bell.wait(_LOOK_AGAIN)
                     course.ask(bell.topics)
                     bell.clear()

@@ -13,11 +13,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.support.browsing import Quiet, http_server
-from tests.support.dashboard import Trouble, chromium, visitor
+from tests.support.dashboard import LONG, Trouble, chromium, visitor
 from tests.support.processes import ROOT
 from tests.support.restarts import Service
 
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=LONG)
 
 
 @pytest.fixture
@@ -68,6 +68,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     """Return an empty page; an error in its scripts fails the test."""
     errors: list[Exception] = []
     context = await browser.new_context()
+    context.set_default_timeout(LONG)
     opened = await context.new_page()
     opened.on("pageerror", lambda error: errors.append(error))  # noqa: PLW0108 - playwright sets an attribute
     yield opened

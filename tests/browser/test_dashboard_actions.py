@@ -128,4 +128,4 @@ async def test_any_json_is_enqueued_of_any_job_type(dashboard: Page, queue: JobQ
     async def is_shown() -> bool:
         return await dashboard.locator(".head .status").inner_text() == "cancelled"
 
-    await eventually(is_shown, 30)
+    await eventually(is_shown)

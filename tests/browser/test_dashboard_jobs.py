@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from jdobb_async_queue import JobQueue, NewJob
 from tests.browser.conftest import Visit
 from tests.support.dashboard import BEYOND, Trouble, claimed
 from tests.support.restarts import Service
+from tests.support.waiting import WITHIN
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -162,7 +164,7 @@ async def test_what_is_filtered_is_exported_exactly(dashboard: Page, queue: JobQ
     lines = (await download.path()).read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == ids[::-1]
     answer = await asyncio.to_thread(
-        httpx.get, f"{running.url}/jobs?job_type=export&limit=1&include=data,results,errors"
+        httpx.get, f"{running.url}/jobs?job_type=export&limit=1&include=data,results,errors", timeout=WITHIN
     )
     assert f'{{"items":[{lines[0]}],' in answer.text
     assert json.loads(lines[-1])["data"]["n"] == BEYOND
@@ -203,6 +205,7 @@ async def test_the_list_is_worked_on_by_keys_alone(dashboard: Page, queue: JobQu
 
 
 async def test_two_keys_lead_to_each_screen(dashboard: Page):
+    await dashboard.clock.set_fixed_time(datetime.now(UTC))  # so the second key is never late
     await dashboard.goto("")
     await expect(dashboard.get_by_role("heading", level=1)).to_have_text("Overview")
     for key, heading in (

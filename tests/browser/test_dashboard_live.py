@@ -14,13 +14,13 @@ from tests.browser.conftest import Visit
 from tests.support.browsing import below_prefix
 from tests.support.dashboard import HIDE, claimed
 from tests.support.restarts import Service
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def streams(service: Service) -> int:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=WITHIN) as client:
         text = (await client.get(f"{service.url}/metrics")).text
     return int(float(re.findall(r"^jdobb_sse_clients (\S+)$", text, re.MULTILINE)[0]))
 
@@ -29,7 +29,7 @@ async def streams_are(service: Service, count: int) -> None:
     async def is_so() -> bool:
         return await streams(service) == count
 
-    await eventually(is_so, 30)
+    await eventually(is_so, 2 * WITHIN)
 
 
 async def reads(page: Page, percent: int) -> None:

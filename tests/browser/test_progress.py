@@ -14,6 +14,7 @@ from jdobb_async_queue import JobQueue
 from tests.support.browsing import http_server
 from tests.support.processes import ROOT
 from tests.support.restarts import Service
+from tests.support.waiting import WITHIN
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -83,7 +84,7 @@ async def test_the_bar_reaches_the_end_over_a_restart_of_the_service(
         await page.evaluate("window.sameDocument = true")
         await asyncio.to_thread(service.stop)
         with http_server(Unavailable, service.port):
-            assert await asyncio.to_thread(asked.wait, 30)
+            assert await asyncio.to_thread(asked.wait, 2 * WITHIN)
         await queue.update(job_id, 0.75)
         await asyncio.to_thread(service.start)
         await bar_reads(page, 0.75)

@@ -8,6 +8,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.support.waiting import WITHIN
+
 
 @asynccontextmanager
 async def running(program: str) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -28,13 +30,13 @@ async def running(program: str) -> AsyncIterator[asyncio.subprocess.Process]:
 async def interrupt(process: asyncio.subprocess.Process) -> str:
     """Do what Ctrl-C does, and return the last line that the program wrote when it has ended."""
     process.send_signal(signal.SIGINT)
-    _, complained = await asyncio.wait_for(process.communicate(), timeout=20)
+    _, complained = await asyncio.wait_for(process.communicate(), timeout=WITHIN)
     return complained.decode().splitlines()[-1]
 
 
 async def output_of(program: str) -> str:
     """Return what a program prints; it has to end well, and say nothing on standard error."""
     async with running(program) as process:
-        printed, complained = await asyncio.wait_for(process.communicate(), timeout=20)
+        printed, complained = await asyncio.wait_for(process.communicate(), timeout=WITHIN)
     assert (process.returncode, complained.decode()) == (0, "")
     return printed.decode()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docs.blocks import ROOT
+from tests.support.waiting import WITHIN
 
 BIN = Path(sys.executable).parent
 
@@ -35,7 +36,8 @@ class Service:
         port = self.url.rpartition(":")[2]
         done = subprocess.run(
             ["sh", "-eu", "-c", re.sub(r"(localhost|127\.0\.0\.1):8000", rf"\1:{port}", lines)],
-            check=False, capture_output=True, text=True, timeout=60, cwd=self.folder, env=self._environment(),
+            check=False, capture_output=True, text=True, timeout=5 * WITHIN, cwd=self.folder,
+            env=self._environment(),
         )  # fmt: skip
         assert done.returncode == 0, f"{lines}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -55,7 +57,7 @@ def serving(folder: Path, **variables: str) -> Iterator[Service]:
     Of the ``JDOBB_`` variables it is given these only.
     """
     shutil.copytree(ROOT / "examples", folder / "examples")
-    folder.joinpath(".curlrc").write_text("silent\nshow-error\nfail-with-body\nmax-time 30\n")
+    folder.joinpath(".curlrc").write_text("silent\nshow-error\nfail-with-body\nmax-time 120\n")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("JDOBB_")}
     environment = inherited | variables
     command = [BIN / "jdobb", "serve", "examples.handlers:router", "--port", "0", "--shutdown-grace", "5"]
@@ -72,5 +74,5 @@ def serving(folder: Path, **variables: str) -> Iterator[Service]:
             yield Service(where[0], folder)
         finally:
             server.terminate()
-            server.wait(timeout=20)
+            server.wait(timeout=WITHIN)
     assert server.returncode == 0, folder.joinpath("log").read_text()

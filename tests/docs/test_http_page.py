@@ -13,6 +13,7 @@ from jdobb_service.app import create_app
 from jdobb_service.settings import Settings
 from tests.docs.blocks import blocks_of, calls_in, run_block, table
 from tests.docs.service import Service, serving
+from tests.support.waiting import WITHIN
 
 PAGE = "docs/http.md"
 
@@ -63,7 +64,8 @@ def test_a_payload_that_does_not_fit_points_at_the_place(service: Service):
     block = next(block for block in blocks_of(PAGE, "console") if "csv.profile" in block.text)
     body = re.search(r"-d '(.+)'", block.text)
     assert body is not None
-    answer = httpx.post(f"{service.url}/jobs", content=body[1], headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    answer = httpx.post(f"{service.url}/jobs", content=body[1], headers=headers, timeout=WITHIN)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == ["#/data/sep"]
 

@@ -17,6 +17,7 @@ from tests.docs.blocks import blocks_of, run_block
 from tests.docs.programs import interrupt, output_of, running
 from tests.support.jobs import get_job
 from tests.support.redis_server import database_url
+from tests.support.waiting import WITHIN
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ async def test_a_backup_made_while_the_queue_is_in_use_can_be_opened():
         assert await in_use.get(names["job_id"])
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         copying = await asyncio.create_subprocess_exec("sh", "-c", line.text, env={"PATH": path})
-        assert await asyncio.wait_for(copying.wait(), timeout=20) == 0
+        assert await asyncio.wait_for(copying.wait(), timeout=WITHIN) == 0
     async with JobQueue.from_url("sqlite:///backup.db") as copy:
         job = await copy.get(names["job_id"])
         assert job is not None

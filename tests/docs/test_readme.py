@@ -20,6 +20,7 @@ from tests.docs.blocks import ROOT, blocks_of, calls_in, run_block, table
 from tests.docs.programs import output_of
 from tests.docs.service import Service, serving
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import WITHIN
 
 PAGE = "README.md"
 ON_REDIS = "JDOBB_BACKEND_URL=redis://localhost:6379/0 ./scripts/serve\n"
@@ -61,16 +62,16 @@ def test_the_shell_lines_work_in_their_order(service: Service):
 
 
 def test_the_store_is_the_one_that_was_set(service: Service, request: pytest.FixtureRequest):
-    backend = httpx.get(f"{service.url}/readyz").json()["backend"]
+    backend = httpx.get(f"{service.url}/readyz", timeout=WITHIN).json()["backend"]
     assert backend["name"] == request.node.callspec.params["service"]
     assert service.folder.joinpath("jdobb.db").exists() is (backend["name"] == "sqlite")
 
 
 def test_all_jobs_of_the_examples_complete(service: Service):
-    with httpx.Client(base_url=service.url, timeout=30) as client:
+    with httpx.Client(base_url=service.url, timeout=2 * WITHIN) as client:
         for job in client.get("/jobs").json()["items"]:
             if job["id"] != "later":
-                assert client.get(f"/jobs/{job['id']}?wait=20").json()["status"] == "complete"
+                assert client.get(f"/jobs/{job['id']}?wait=30").json()["status"] == "complete"
 
 
 async def test_the_quick_start_prints_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -23,7 +23,7 @@ from jdobb_service.settings import PREFIX, Settings
 from jdobb_service.strict_json import MAX_DEPTH
 from tests.docs.blocks import ROOT, blocks_of, calls_in, table
 from tests.docs.service import Service, serving
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 PAGE = "docs/security.md"
 TEXT = ROOT.joinpath(PAGE).read_text()
@@ -71,12 +71,12 @@ def test_the_secret_opens_the_service_and_nothing_else_does(made: Made):
     _, call = blocks_of(PAGE, "sh")
     assert json.loads(made.service.run(f"secret={made.secret}\n{call.text}"))["items"] == []
     for headers in ({}, {"authorization": f"Bearer {made.key.split(':')[1]}"}):
-        assert httpx.get(f"{made.service.url}/jobs", headers=headers).status_code == 401
+        assert httpx.get(f"{made.service.url}/jobs", headers=headers, timeout=WITHIN).status_code == 401
 
 
 def test_the_log_has_the_fields_of_the_page_and_no_secret(made: Made):
     with httpx.Client(
-        base_url=made.service.url, headers={"authorization": f"Bearer {made.secret}"}
+        base_url=made.service.url, headers={"authorization": f"Bearer {made.secret}"}, timeout=WITHIN
     ) as client:
         body = {
             "job_type": "orders.new",
@@ -101,7 +101,8 @@ def test_the_log_has_the_fields_of_the_page_and_no_secret(made: Made):
 
 
 def test_the_cookie_is_as_the_page_says(made: Made):
-    answer = httpx.post(f"{made.service.url}/session", headers={"authorization": f"Bearer {made.secret}"})
+    bearer = {"authorization": f"Bearer {made.secret}"}
+    answer = httpx.post(f"{made.service.url}/session", headers=bearer, timeout=WITHIN)
     name, attributes = (
         answer.headers["set-cookie"].split("=", 1)[0],
         answer.headers["set-cookie"].split("; ")[1:],
@@ -114,7 +115,7 @@ def test_the_cookie_is_as_the_page_says(made: Made):
 
 
 def test_the_server_does_not_name_itself(made: Made):
-    assert "server" not in httpx.get(f"{made.service.url}/livez").headers
+    assert "server" not in httpx.get(f"{made.service.url}/livez", timeout=WITHIN).headers
 
 
 def test_the_scopes_are_those_of_the_code():
@@ -153,11 +154,11 @@ def test_the_hosts_and_origins_are_those_of_the_code():
 
 def test_the_headers_of_pages_are_those_of_the_code(made: Made):
     shown = {name.strip("`"): value.strip("`") for name, value in table(PAGE, "Headers")}
-    answer = httpx.get(f"{made.service.url}/docs")
+    answer = httpx.get(f"{made.service.url}/docs", timeout=WITHIN)
     assert shown == {name: answer.headers[name] for name in shown}
     assert set(shown) == {"content-security-policy", *pages._HEADERS}
     assert f"`{pages.TRUSTED_TYPES}`" in TEXT
-    dashboard = httpx.get(made.service.url).headers["content-security-policy"]
+    dashboard = httpx.get(made.service.url, timeout=WITHIN).headers["content-security-policy"]
     assert dashboard == f"{pages.POLICY}; {pages.TRUSTED_TYPES}"
 
 

@@ -24,7 +24,7 @@ from tests.docs.blocks import ROOT, run_block
 from tests.docs.programs import interrupt, running
 from tests.docs.setup_guide import GUIDE, PATTERNS, PYTHON, QUEUES, pieces, prompt_section
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 REDIS = 'JobQueue(backend="redis", url="redis://localhost")'
 
@@ -85,7 +85,7 @@ async def names() -> dict[str, Any]:
 
 
 async def finished(queue: JobQueue, job_id: str) -> Job:
-    return await queue.wait(job_id, timeout=10)
+    return await queue.wait(job_id, timeout=WITHIN)
 
 
 def test_the_guide_is_the_users_document_and_stays_as_it_is():
@@ -137,7 +137,7 @@ async def test_the_consumer_pattern_processes_a_job_and_stops(names: dict[str, A
         job = await finished(queue, job_id)
         assert (job.status, job.results, job.message) == ("complete", {"output": "result"}, "Working...")
         assert await queue.signal_worker((await queue.workers())[0].id, "stop")
-        await asyncio.wait_for(task, timeout=10)
+        await asyncio.wait_for(task, timeout=2 * WITHIN)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ async def test_the_real_time_loop_sees_updates_and_ends_with_the_job(
         await eventually(an_update_is_seen)
         assert (names["update"].status, names["update"].progress) == ("pending", 0.5)
         await run_block(f"await queue.{last_words}", names)
-        await asyncio.wait_for(watching, timeout=10)
+        await asyncio.wait_for(watching, timeout=WITHIN)
         assert names["update"].status == ending
 
 
@@ -171,7 +171,7 @@ async def test_the_fastapi_pattern_serves_and_processes_jobs(backend: Backend):
         answer = await client.post("http://app/jobs", json={"x": 1})
         job = await finished(names["queue"], answer.json()["job_id"])
         assert (job.data, job.results) == ({"x": 1}, {"done": True})
-    await asyncio.wait_for(names["worker"].stop(), timeout=10)
+    await asyncio.wait_for(names["worker"].stop(), timeout=WITHIN)
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "redis"], indirect=True)  # nobody else can enqueue in memory

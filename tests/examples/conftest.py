@@ -12,6 +12,7 @@ import pytest
 
 from examples.handlers import router
 from jdobb_async_queue import Job, JobQueue, Worker
+from tests.support.waiting import WITHIN
 
 Run = Callable[..., Awaitable[Job]]
 
@@ -49,7 +50,7 @@ async def run(files: Path, queue: JobQueue) -> AsyncIterator[Run]:
     """Return what runs a job to its end; arguments after the job type are its data."""
 
     async def run(job_type: str, **data: Any) -> Job:
-        return await queue.wait(await queue.enqueue(job_type, data), timeout=60)
+        return await queue.wait(await queue.enqueue(job_type, data), timeout=2 * WITHIN)
 
     async with working(queue):
         yield run
@@ -61,7 +62,7 @@ async def run_samples(queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> Async
     monkeypatch.delenv("JDOBB_FILES_ROOT", raising=False)
 
     async def run(job_type: str, **data: Any) -> Job:
-        return await queue.wait(await queue.enqueue(job_type, data), timeout=60)
+        return await queue.wait(await queue.enqueue(job_type, data), timeout=2 * WITHIN)
 
     async with working(queue):
         yield run

@@ -22,6 +22,8 @@ from tests.support.processes import ROOT
 from tests.support.restarts import Service
 from tests.support.waiting import WITHIN, eventually
 
+LONG = 2000 * WITHIN
+"""Milliseconds that a browser may take for a step: it takes turns with the service, and with all else."""
 BEYOND = 2**53 + 1
 """The least whole number that JavaScript rounds."""
 ATTACK = "<img src=x onerror='window.attacked=1'><script>window.attacked=1</script>"
@@ -75,6 +77,7 @@ async def chromium() -> AsyncIterator[Browser]:
             executable_path=found["executable"],
             args=["--no-sandbox", "--disable-gpu"],
             env={**os.environ, **libraries},
+            timeout=LONG,
         )
         yield launched
         await launched.close()
@@ -88,6 +91,7 @@ async def visitor(
     trouble = Trouble(origin)
     options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}, **options}
     context = await browser.new_context(base_url=f"{origin}/", **options)
+    context.set_default_timeout(LONG)
     context.on("page", trouble.watch)
     await context.add_init_script(VIOLATIONS)
     try:
