@@ -13,7 +13,7 @@ from jdobb_async_queue.backends.redis.backend import RedisBackend
 from jdobb_async_queue.worker import heartbeat, maintenance
 from jdobb_async_queue.worker.pulse import Pulse
 from tests.support.jobs import TYPE
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 SENT = ("eval", "evalsha", "bzpopmin", "ping", "subscribe", "unsubscribe")
 """What this backend sends, other than from inside of a script."""
@@ -31,7 +31,13 @@ def queue(open_queue, server):
 
 
 @pytest.mark.parametrize(("slots", "most"), [(1, 1.2), (10, 0.2), (50, 0.2)])
-async def test_a_worker_settles_and_claims_in_the_same_call(queue, server, slots, most):
+async def test_a_worker_settles_and_claims_in_the_same_call(queue, server, slots, most, monkeypatch):
+    for loop, name in (
+        (maintenance, "_SWEEP_EVERY"),
+        (maintenance, "_PRUNE_EVERY"),
+        (heartbeat, "_LOOK_EVERY"),
+    ):
+        monkeypatch.setattr(loop, name, 3600.0)
     jobs = 40 * slots if slots > 1 else 100
     worker = Worker(queue, max_concurrent=slots)
     done = []
@@ -83,7 +89,7 @@ async def test_an_idle_worker_sends_one_command_each_time_it_looks_and_logs_noth
         done.set()
 
     running = asyncio.ensure_future(worker.run())
-    await queue.wait(await queue.enqueue(TYPE), timeout=10)
+    await queue.wait(await queue.enqueue(TYPE), WITHIN)
     await looked_once(beats)
     done.clear()
     caplog.clear()
@@ -95,7 +101,7 @@ async def test_an_idle_worker_sends_one_command_each_time_it_looks_and_logs_noth
     assert len(beats) - 1 <= sent(server, *SENT) <= len(beats) + 3
     assert caplog.records == []
     await queue.enqueue(TYPE)
-    await asyncio.wait_for(done.wait(), 10)
+    await asyncio.wait_for(done.wait(), WITHIN)
     await worker.stop()
     await running
 

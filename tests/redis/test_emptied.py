@@ -6,6 +6,7 @@ import asyncio
 
 from jdobb_async_queue import RetryPolicy, Worker
 from tests.support.jobs import TYPE
+from tests.support.waiting import WITHIN
 
 
 async def test_a_worker_publishes_its_handlers_again_before_it_runs_what_comes_to_an_emptied_server(
@@ -20,10 +21,10 @@ async def test_a_worker_publishes_its_handlers_again_before_it_runs_what_comes_t
         raise ValueError(msg)
 
     running = asyncio.ensure_future(worker.run())
-    before = await queue.wait(await queue.enqueue(TYPE), timeout=10)
+    before = await queue.wait(await queue.enqueue(TYPE), WITHIN)
     server.command("FLUSHALL")
 
-    after = await queue.wait(await queue.enqueue(TYPE), timeout=10)
+    after = await queue.wait(await queue.enqueue(TYPE), WITHIN)
 
     assert (before.failures, after.failures) == (3, 3)
     assert after.timeout == 30

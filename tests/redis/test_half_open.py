@@ -11,7 +11,7 @@ import pytest
 from jdobb_async_queue import Broadcaster, Worker
 from jdobb_async_queue.backends.redis import connection, hub, waker
 from tests.support.jobs import TYPE, claim_job, get_job, make_job, start_job
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +61,11 @@ async def test_subscriptions_are_made_again(queue, direct, proxy):
     job = await make_job(direct)
     await queue.open()
     with queue.backend.watch([f"job:{job.id}"]) as bell:
-        assert await bell.wait(5)  # subscribed
+        assert await bell.wait(WITHIN)  # subscribed
         for progress in (0.2, 0.4):
             bell.clear()
             await replaced(proxy)
-            assert await bell.wait(5)  # what was missed is looked for
+            assert await bell.wait(WITHIN)  # what was missed is looked for
 
             async def is_subscribed():
                 return bool(queue.backend._hub._subscribed)
@@ -84,7 +84,7 @@ async def test_subscriptions_hear_after_they_were_made_again(queue, direct, prox
     job = await make_job(direct)
     await queue.open()
     with queue.backend.watch([f"job:{job.id}"]) as bell:
-        assert await bell.wait(5)
+        assert await bell.wait(WITHIN)
         await replaced(proxy)
 
         async def is_heard():
@@ -93,6 +93,13 @@ async def test_subscriptions_hear_after_they_were_made_again(queue, direct, prox
             return await bell.wait(0.1)
 
         await eventually(is_heard)
+
+
+@pytest.fixture
+def trusting(watchful, monkeypatch):
+    """Let an answer take as long as it does: what is silent for a while is not gone."""
+    monkeypatch.setattr(connection, "TIMEOUT", 600.0)
+    monkeypatch.setattr(hub, "ANSWER_WITHIN", 600.0)
 
 
 async def some_pings(direct):
@@ -111,10 +118,10 @@ async def some_pings(direct):
     await eventually(are_more)
 
 
-async def test_a_subscription_in_silence_stays(queue, direct, proxy):
+async def test_a_subscription_in_silence_stays(queue, direct, proxy, trusting):
     job = await make_job(queue)
     with queue.backend.watch([f"job:{job.id}"]) as bell:
-        assert await bell.wait(5)
+        assert await bell.wait(WITHIN)
         await queue.counts()
         before = proxy.accepted
 
@@ -123,10 +130,10 @@ async def test_a_subscription_in_silence_stays(queue, direct, proxy):
         assert proxy.accepted == before
 
 
-async def test_a_hub_that_follows_nothing_stays(queue, direct, proxy):
+async def test_a_hub_that_follows_nothing_stays(queue, direct, proxy, trusting):
     job = await make_job(queue)
     with queue.backend.watch([f"job:{job.id}"]) as bell:
-        assert await bell.wait(5)
+        assert await bell.wait(WITHIN)
     before = proxy.accepted
 
     async def is_idle():
@@ -156,13 +163,13 @@ async def test_the_blocking_connection_is_replaced(queue, direct, proxy):
 
             await replaced(proxy)
 
-            assert await bell.wait(5)  # whoever waits looks again
+            assert await bell.wait(WITHIN)  # whoever waits looks again
             await eventually(is_heard)
 
 
 async def test_a_waiting_claim_gets_its_job(queue, direct, proxy):
     await direct.open()
-    claiming = asyncio.ensure_future(queue.claim([TYPE], wait=20))
+    claiming = asyncio.ensure_future(queue.claim([TYPE], wait=WITHIN))
     await replaced(proxy)  # connecting has begun
     await replaced(proxy)
 

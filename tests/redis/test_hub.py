@@ -14,7 +14,7 @@ from jdobb_async_queue.queue import reader
 from jdobb_async_queue.records import UpdateRecord
 from jdobb_async_queue.transitions import Transition
 from tests.support.jobs import make_job, start_job
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def following(queue, job):
 
 async def heard(bell):
     """Return once a bell has rung, and clear it."""
-    assert await bell.wait(10)
+    assert await bell.wait(WITHIN)
     bell.clear()
 
 

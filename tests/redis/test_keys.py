@@ -13,6 +13,7 @@ from jdobb_async_queue.backends.base import WEEK
 from jdobb_async_queue.backends.redis.keys import prefix_of
 from tests.support.jobs import TYPE, claim_job, get_job, make_in_state, make_job, start_job
 from tests.support.redis_invariants import NamespaceKeys, check_namespace
+from tests.support.waiting import WITHIN
 
 AGAIN = RetryPolicy(max_attempts=2, base=0.0, jitter=0.0)
 KEPT_FOR_EVER = {
@@ -71,7 +72,7 @@ async def completed_by_a_worker(queue, clock):
             raise ValueError
 
     running = asyncio.ensure_future(worker.run())
-    assert (await queue.wait(await queue.enqueue("work"), 20)).status == "complete"
+    assert (await queue.wait(await queue.enqueue("work"), WITHIN)).status == "complete"
     [registered] = await queue.workers()
     assert await queue.signal_worker(registered.id, "quiet")
     await worker.stop()

@@ -11,6 +11,7 @@ from jdobb_async_queue.backends.redis.keys import prefix_of
 from jdobb_async_queue.backends.redis.urls import shown
 from tests.support.jobs import TYPE
 from tests.support.redis_server import RedisServer, free_port
+from tests.support.waiting import WITHIN
 
 FINE = {"redis_version": "7.2.4", "role": "master", "redis_mode": "standalone", "cluster_enabled": "0"}
 
@@ -122,7 +123,7 @@ async def test_a_server_behind_a_socket_file_is_taken(open_queue, tmp_path):
         queue = open_queue(f"unix://{path}?db=3")
         with queue.backend.watch([f"type:{TYPE}", "cancelled"]) as bell:
             job_id = await queue.enqueue(TYPE)
-            assert await bell.wait(5)
+            assert await bell.wait(WITHIN)
         assert (await queue.claim([TYPE])).id == job_id
         assert server.command("DBSIZE", db=3) > 0
         await queue.close()

@@ -11,7 +11,7 @@ from jdobb_async_queue.backends.bells import ANY_TYPE, type_topic
 from jdobb_async_queue.backends.redis import RedisBackend
 from jdobb_async_queue.backends.redis.keys import prefix_of
 from tests.support.jobs import TYPE, claim_job, get_job, make_job
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 
 async def test_a_worker_without_a_free_slot_leaves_the_waking_to_others(open_queue, shared):
@@ -39,7 +39,7 @@ async def test_a_worker_without_a_free_slot_leaves_the_waking_to_others(open_que
         async def is_complete(job=job):
             return (await get_job(idle_queue, job.id)).status == "complete"
 
-        await eventually(is_complete, 10)
+        await eventually(is_complete)
         assert len(done) == count
     goes_on.set()
     await full.stop()
@@ -67,7 +67,7 @@ async def test_a_claim_that_leaves_something_ready_wakes_the_next(open_queue, sh
         await make_job(first)
     for queue in (first, second):
         with queue.backend.watch([topic]) as bell:
-            assert await bell.wait(10)
+            assert await bell.wait(WITHIN)
         await claim_job(queue)
 
 
@@ -93,7 +93,7 @@ async def test_a_marker_that_nobody_waits_for_any_more_goes_on_to_the_next(
     await make_job(other)  # what still blocks gets the marker
 
     with other.backend.watch([type_topic(TYPE)]) as bell:
-        assert await bell.wait(10)
+        assert await bell.wait(WITHIN)
 
 
 async def test_watching_the_same_types_again_keeps_the_blocking_connection(named, shared, namespace):
@@ -107,7 +107,7 @@ async def test_watching_the_same_types_again_keeps_the_blocking_connection(named
             await asyncio.sleep(0)
     with named.backend.watch(topics) as bell:
         await make_job(named)
-        assert await bell.wait(10)
+        assert await bell.wait(WITHIN)
 
         assert await blocking(shared, namespace) == before
         assert len(before) == 1
@@ -150,7 +150,7 @@ async def becomes_complete(queue, job):
     async def is_complete():
         return (await get_job(queue, job.id)).status == "complete"
 
-    await eventually(is_complete, 10)
+    await eventually(is_complete)
 
 
 async def test_who_has_no_slot_left_passes_on_what_will_be_due(two_idle, open_queue, server):
@@ -192,7 +192,7 @@ async def test_an_idle_worker_finds_short_leases_that_were_taken_and_lost_while_
     async def is_back():
         return (await get_job(queue, job.id)).losses == 1
 
-    await eventually(is_back, 10)
+    await eventually(is_back)
     await worker.stop()
     await running
     await queue.close()

@@ -10,7 +10,7 @@ import pytest
 
 from jdobb_async_queue import BackendUnavailable, DuplicateJob, JobExists, NewJob
 from jdobb_async_queue.backends.sqlite.connection import Call, Writer
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 
 async def test_calls_that_wait_together_share_a_transaction(open_queue, monkeypatch):
@@ -194,7 +194,7 @@ async def test_a_locked_file_is_waited_for(open_queue, file):
     other.execute("ROLLBACK")
     other.close()
 
-    assert (await queue.get(await asyncio.wait_for(call, 10))).status == "pending"
+    assert (await queue.get(await asyncio.wait_for(call, WITHIN))).status == "pending"
 
 
 async def test_a_long_reader_stops_no_writer(open_queue, file):

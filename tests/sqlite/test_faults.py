@@ -12,6 +12,7 @@ import pytest
 
 from jdobb_async_queue import BackendError, SchemaTooNew
 from jdobb_async_queue.backends.sqlite.connection import Call, Writer
+from tests.support.waiting import WITHIN
 
 
 async def test_a_wake_file_that_cannot_be_written_repeats_no_commit(open_queue, monkeypatch):
@@ -100,7 +101,7 @@ async def test_cancelling_every_task_neither_loses_nor_hangs_a_call(open_queue):
         await asyncio.sleep(0)
         for runner in queue.backend._writes._tasks:
             runner.cancel()
-        assert await asyncio.wait_for(future, 5) == "done"
+        assert await asyncio.wait_for(future, WITHIN) == "done"
         await waiting
 
 
@@ -115,15 +116,15 @@ async def test_a_task_that_is_cancelled_before_its_first_step_loses_no_call_and_
     queue = open_queue()
     await queue.open()
     writes = queue.backend._writes
-    await asyncio.wait_for(writes.call(Call(lambda _: "first")), 5)
+    await asyncio.wait_for(writes.call(Call(lambda _: "first")), WITHIN)
 
     begin(writes)
     calling = asyncio.ensure_future(writes.call(Call(lambda _: "second")))
     for task in writes._tasks:
         task.cancel()
 
-    assert await asyncio.wait_for(calling, 5) == "second"
-    await asyncio.wait_for(queue.close(), 5)
+    assert await asyncio.wait_for(calling, WITHIN) == "second"
+    await asyncio.wait_for(queue.close(), WITHIN)
 
 
 async def test_closing_ends_also_right_after_its_task_was_cancelled(open_queue):
@@ -134,7 +135,7 @@ async def test_closing_ends_also_right_after_its_task_was_cancelled(open_queue):
     for task in writes._tasks:
         task.cancel()
 
-    await asyncio.wait_for(queue.close(), 5)
+    await asyncio.wait_for(queue.close(), WITHIN)
 
 
 ABRUPT = """
@@ -158,7 +159,7 @@ def test_a_loop_that_ends_amid_writing_leaves_no_traceback(file: Path):
     for _ in range(5):
         done = subprocess.run(
             [sys.executable, "-X", "dev", "-c", ABRUPT, f"sqlite:///{file}"],
-            capture_output=True, text=True, timeout=30, check=False,
+            capture_output=True, text=True, timeout=WITHIN, check=False,
         )  # fmt: skip
         assert done.returncode == 0
         assert "Exception in thread" not in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 from jdobb_async_queue import JobContext, JobRouter
 
@@ -18,6 +19,11 @@ def _note(line: str) -> None:
         os.close(handle)
 
 
+def _first_process() -> int:
+    first, _, _ = Path(os.environ["STARTS_FILE"]).read_text(encoding="ascii").partition("\n")
+    return int(first.split()[1])
+
+
 @router.handler("count")
 async def count(ctx: JobContext) -> dict[str, int]:
     """Note the start and the process."""
@@ -27,10 +33,10 @@ async def count(ctx: JobContext) -> dict[str, int]:
 
 @router.handler("hold")
 async def hold(ctx: JobContext) -> dict[str, int]:
-    """Note the start; in the first attempt never end."""
+    """Note the start; in the process that noted the first one never end."""
     _note(f"{ctx.id} {os.getpid()}")
     await ctx.update(0.5, f"attempt {ctx.attempt}")
-    if ctx.attempt == 1:
+    if os.getpid() == _first_process():
         await asyncio.Event().wait()
     return {"attempt": ctx.attempt, "pid": os.getpid()}
 

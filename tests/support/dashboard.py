@@ -20,7 +20,7 @@ from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from tests.support.clock import ManualClock
 from tests.support.processes import ROOT
 from tests.support.restarts import Service
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 BEYOND = 2**53 + 1
 """The least whole number that JavaScript rounds."""
@@ -116,7 +116,7 @@ async def lose_a_lease(service: Service) -> None:
             job = await queue.get(job_id)
             return job is not None and job.losses == 1
 
-        await eventually(is_noticed, 30)
+        await eventually(is_noticed)
 
 
 async def claimed(
@@ -162,7 +162,7 @@ async def fill(service: Service) -> dict[str, str]:
         )
         await queue.register_worker("attacker-1", host=ATTACK, job_types=["attack"])
         for name in ("complete", "failed"):
-            await queue.wait(ids[name], timeout=30)
+            await queue.wait(ids[name], timeout=WITHIN)
     await enter_silent_worker(service, "mailer-1")
     await lose_a_lease(service)
     return ids

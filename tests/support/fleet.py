@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 from httpx_sse import connect_sse
@@ -16,7 +17,8 @@ from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
 HANDLERS = "tests.support.counting_handlers:router"
-LEASE = 2.0
+SHORT_LEASE = 2.0
+"""Seconds, for tests that a process dies in; what they assert holds however many leases are lost."""
 
 
 @dataclass
@@ -25,6 +27,7 @@ class Fleet:
 
     folder: Path
     url: str
+    lease: float = 300.0
     _stack: ExitStack = field(default_factory=ExitStack)
     _names: Iterator[int] = field(default_factory=lambda: iter(range(1000)))
 
@@ -32,7 +35,7 @@ class Fleet:
     def environment(self) -> dict[str, str]:
         return {
             "JDOBB_BACKEND_URL": self.url,
-            "JDOBB_LEASE": f"{LEASE:g}",
+            "JDOBB_LEASE": f"{self.lease:g}",
             "STARTS_FILE": str(self.folder / "starts"),
         }
 
@@ -45,7 +48,7 @@ class Fleet:
         """Start a process that runs jobs, and return it when it does."""
         log = self.folder / f"worker-{next(self._names)}.log"
         process = self._stack.enter_context(jdobb("worker", HANDLERS, log=log, **self.environment))
-        until(lambda: " runs " in log.read_text(), within=20)
+        until(lambda: " runs " in log.read_text())
         return process
 
     def notes(self) -> list[tuple[str, str]]:
@@ -68,6 +71,18 @@ def post(client: httpx.Client, job_type: str = "count", **fields) -> str:
     answer = client.post("/jobs", json={"job_type": job_type, **fields})
     assert answer.status_code == httpx.codes.CREATED, answer.text
     return str(answer.json()["id"])
+
+
+def finished(client: httpx.Client, job_id: str) -> dict[str, Any]:
+    """Return a job once it has ended, however often it was lost before."""
+    found: dict[str, Any] = {}
+
+    def has_ended() -> bool:
+        found.update(client.get(f"/jobs/{job_id}?wait=5").json())
+        return found["status"] in {"complete", "failed", "cancelled"}
+
+    until(has_ended)
+    return found
 
 
 def watch(client: httpx.Client, job_id: str, into: dict[str, list[dict]]) -> None:

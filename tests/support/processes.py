@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.ports import free_port
+from tests.support.waiting import WITHIN
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ def jdobb(*arguments: str, log: Path, **environment: str) -> Iterator[subprocess
         yield process
 
 
-def end(process: subprocess.Popen[bytes], patience: float = 15.0) -> int:
+def end(process: subprocess.Popen[bytes], patience: float = WITHIN) -> int:
     """End a process as an operator would, and return its exit code."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -65,7 +66,7 @@ def service(*arguments: str, log: Path, **environment: str) -> Iterator[httpx.Cl
     port = free_port()
     with (
         jdobb("serve", *arguments, "--port", str(port), log=log, **environment) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN) as client,
     ):
         wait_until_ready(client, process, log)
         yield client
@@ -73,7 +74,7 @@ def service(*arguments: str, log: Path, **environment: str) -> Iterator[httpx.Cl
 
 def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until the service says that it is ready."""
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + WITHIN
     while True:
         assert process.poll() is None, log.read_text()
         try:

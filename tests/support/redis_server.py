@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.support.ports import free_port
+from tests.support.waiting import WITHIN
 
 
 def server_binary() -> str:
@@ -47,7 +48,7 @@ class RedisServer:
         ]  # fmt: skip
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + WITHIN
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > ends:
                 raise RuntimeError((self.folder / "redis.log").read_text())
@@ -81,7 +82,7 @@ class RedisServer:
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(20)
+            self._process.wait(WITHIN)
             self._process = None
 
     def _answers(self) -> bool:

@@ -9,6 +9,7 @@ import httpx
 
 from tests.support.ports import free_port
 from tests.support.processes import jdobb, wait_until_ready
+from tests.support.waiting import WITHIN
 
 
 class Service:
@@ -28,7 +29,7 @@ class Service:
 
     def start(self) -> None:
         process = self._stack.enter_context(jdobb(*self._arguments, log=self._log, **self._settings))
-        with httpx.Client(base_url=self.url) as client:
+        with httpx.Client(base_url=self.url, timeout=WITHIN) as client:
             wait_until_ready(client, process, self._log)
 
     def stop(self) -> None:

@@ -18,6 +18,7 @@ from jdobb_service.listening import listen, url_of
 from jdobb_service.server import Server
 from jdobb_service.settings import Settings
 from jdobb_service.state import ServiceState
+from tests.support.waiting import WITHIN
 
 JSON = {"content-type": "application/json"}
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -68,11 +69,11 @@ async def serving(
     server = Server(application, chosen, listener)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN):
             while not server.started and not running.done():  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0.005)
         url = url_of(listener)
-        async with httpx.AsyncClient(base_url=url, timeout=30, verify=_NO_CERTIFICATES) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=WITHIN, verify=_NO_CERTIFICATES) as client:
             yield Running(client, application, server, url)
     finally:
         server.should_exit = True

@@ -7,8 +7,11 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 
+WITHIN = 30.0
+"""Seconds after which a wait counts as one without an end, on however slow a machine."""
 
-def until(condition: Callable[[], object], within: float = 30.0) -> None:
+
+def until(condition: Callable[[], object], within: float = WITHIN) -> None:
     """Return when the condition holds; outside an event loop."""
     ends = time.monotonic() + within
     while not condition():
@@ -16,7 +19,7 @@ def until(condition: Callable[[], object], within: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-async def eventually(condition: Callable[[], Awaitable[bool] | bool], within: float = 10.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool] | bool], within: float = WITHIN) -> None:
     """Wait until a condition, plain or awaited, holds; ``within`` seconds at most."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + within

@@ -8,9 +8,7 @@ import pytest
 
 from jdobb_async_queue import JobStatus, LeaseLost, RetryLater
 from tests.support.eager import FACTORIES
-from tests.support.waiting import eventually
-
-WITHIN = 10.0
+from tests.support.waiting import WITHIN, eventually
 
 
 @pytest.fixture(params=FACTORIES)

@@ -18,9 +18,7 @@ from jdobb_async_queue import (
     Worker,
 )
 from tests.support.jobs import get_job
-from tests.support.waiting import eventually
-
-WITHIN = 10.0
+from tests.support.waiting import WITHIN, eventually
 
 
 async def test_what_a_handler_returns_becomes_the_results(queue, start):

@@ -4,33 +4,73 @@ from __future__ import annotations
 
 import asyncio
 
-from jdobb_async_queue import JobStatus, LeaseLost
+import pytest
+
+from jdobb_async_queue import JobQueue, JobStatus, LeaseLost
 from jdobb_async_queue.clock import SystemClock
 from jdobb_async_queue.instrumentation import facts
 from jdobb_async_queue.lifecycle import rescue
+from jdobb_async_queue.worker import crew, executor
 from tests.support.jobs import FOR_EVER, get_job
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 from tests.worker.conftest import told
 
-WITHIN = 10.0
+LEASE = 0.3
+"""Short, so that the worker looks often; it runs out on a clock that only the test moves."""
 
 
-async def test_a_job_longer_than_its_lease_runs_once(make_queue, start):
-    queue = make_queue(clock=SystemClock(), lease=0.3)
+@pytest.fixture
+def leased(make_queue) -> JobQueue:
+    """Return a queue whose leases run out when the test says so."""
+    return make_queue(lease=LEASE)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a worker wait for a handler that was told to end for as long as the test takes."""
+    for module in (crew, executor):
+        monkeypatch.setattr(module, "TO_OBEY", WITHIN)
+    monkeypatch.setattr(crew, "_TO_END", WITHIN)
+
+
+async def outlast_the_lease(queue, job_id, clock):
+    """Let more time pass than a lease has, no faster than the worker renews it."""
+    for _ in range(4):
+        [before] = await queue.backend.get([job_id])
+        clock.advance(LEASE * 0.4)
+
+        async def is_renewed(old=before.lease_expires_at):
+            [record] = await queue.backend.get([job_id])
+            assert record.lease_expires_at is not None, "the lease was given up"
+            return record.lease_expires_at > old
+
+        await eventually(is_renewed)
+
+
+async def test_a_job_longer_than_its_lease_runs_once(leased, start, clock):
+    entered, end = asyncio.Event(), asyncio.Event()
     starts = 0
 
     async def email(ctx):
         nonlocal starts
         starts += 1
-        await asyncio.sleep(1.0)
+        entered.set()
+        await end.wait()
 
-    await start(on=queue, email=email)
-    job = await queue.wait(await queue.enqueue("email"), WITHIN)
+    await start(on=leased, email=email, clock=clock)
+    job_id = await leased.enqueue("email")
+    await asyncio.wait_for(entered.wait(), WITHIN)
+    await outlast_the_lease(leased, job_id, clock)
+    end.set()
+    job = await leased.wait(job_id, WITHIN)
 
     assert (job.status, starts, job.losses) == (JobStatus.COMPLETE, 1, 0)
 
 
-async def test_cancelling_a_running_job_reaches_its_handler_and_its_result_is_refused(queue, start):
+async def test_cancelling_a_running_job_reaches_its_handler_and_its_result_is_refused(
+    make_queue, start, clock
+):
+    queue = make_queue()
     entered, cancelled = asyncio.Event(), asyncio.Event()
 
     async def email(ctx):
@@ -41,12 +81,13 @@ async def test_cancelling_a_running_job_reaches_its_handler_and_its_result_is_re
             cancelled.set()
         return {"late": True}
 
-    await start(email=email)
+    await start(on=queue, email=email, clock=clock)
     job_id = await queue.enqueue("email")
     await asyncio.wait_for(entered.wait(), WITHIN)
     assert await queue.cancel(job_id, "not needed")
     assert (await get_job(queue, job_id)).status is JobStatus.CANCELLED
-    await asyncio.wait_for(cancelled.wait(), 1.0)
+    clock.advance(1.0)
+    await asyncio.wait_for(cancelled.wait(), WITHIN)
     other = await queue.wait(await queue.enqueue("email", timeout=0.01), WITHIN)
     job = await get_job(queue, job_id)
 
@@ -152,42 +193,49 @@ async def test_no_handler_is_started_on_a_lease_that_has_run_out(queue, start):
     assert worker.is_running
 
 
-async def test_a_worker_rescues_what_a_dead_one_left(make_queue, start):
-    queue = make_queue(clock=SystemClock(), lease=0.3)
-
+async def test_a_worker_rescues_what_a_dead_one_left(leased, start, clock):
     async def email(ctx):
         return {"attempt": ctx.attempt}
 
-    job_id = await queue.enqueue("email")
-    assert await queue.claim(["email"], worker_id="dead") is not None
-    await start(on=queue, email=email, poll_interval=3600.0)
-    job = await queue.wait(job_id, 1.8)
+    job_id = await leased.enqueue("email")
+    assert await leased.claim(["email"], worker_id="dead") is not None
+    await start(on=leased, email=email, clock=clock, poll_interval=3600.0)
+    clock.advance(LEASE)
+    job = await leased.wait(job_id, WITHIN)
 
     assert (job.results, job.losses) == ({"attempt": 2}, 1)
 
 
-async def test_the_lease_of_a_handler_that_cleans_up_is_kept_until_it_has_ended(make_queue, start):
-    queue = make_queue(clock=SystemClock(), lease=0.3)
-    entered = asyncio.Event()
+async def test_the_lease_of_a_handler_that_cleans_up_is_kept_until_it_has_ended(
+    leased, start, clock, patient
+):
+    entered, cleaning, end = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def email(ctx):
         entered.set()
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0.8)
+            cleaning.set()
+            await end.wait()
 
-    worker = await start(on=queue, email=email)
-    job_id = await queue.enqueue("email", max_lost=1)
+    worker = await start(on=leased, email=email, clock=clock)
+    job_id = await leased.enqueue("email", max_lost=1)
     await asyncio.wait_for(entered.wait(), WITHIN)
-    await asyncio.wait_for(worker.stop(), WITHIN)
-    job = await get_job(queue, job_id)
+    stopped = asyncio.ensure_future(worker.stop())
+    await asyncio.wait_for(cleaning.wait(), WITHIN)
+    await outlast_the_lease(leased, job_id, clock)
+    end.set()
+    await asyncio.wait_for(stopped, WITHIN)
+    job = await get_job(leased, job_id)
 
     assert (job.status, job.losses, job.failures) == (JobStatus.PENDING, 0, 0)
 
 
-async def test_an_attempt_that_timed_out_fails_although_its_cleanup_outlasts_the_lease(make_queue, start):
-    queue = make_queue(clock=SystemClock(), lease=0.8)
+async def test_an_attempt_that_timed_out_fails_although_its_cleanup_outlasts_the_lease(
+    leased, start, clock, patient
+):
+    cleaning, end = asyncio.Event(), asyncio.Event()
     runs = 0
 
     async def email(ctx):
@@ -196,17 +244,24 @@ async def test_an_attempt_that_timed_out_fails_although_its_cleanup_outlasts_the
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(1.6)
+            cleaning.set()
+            await end.wait()
 
-    await start(on=queue, email=email)
-    job = await queue.wait(await queue.enqueue("email", timeout=0.05), WITHIN)
+    await start(on=leased, email=email, clock=clock)
+    job_id = await leased.enqueue("email", timeout=0.05)
+    await asyncio.wait_for(cleaning.wait(), WITHIN)
+    await outlast_the_lease(leased, job_id, clock)
+    end.set()
+    job = await leased.wait(job_id, WITHIN)
 
     assert (job.status, job.losses, job.failures, runs) == (JobStatus.FAILED, 0, 1, 1)
     assert job.error.startswith("timeout:")
 
 
-async def test_an_attempt_whose_handler_ignores_its_timeout_is_settled_without_it(make_queue, start):
-    queue = make_queue(clock=SystemClock(), lease=0.3)
+async def test_an_attempt_whose_handler_ignores_its_timeout_is_settled_without_it(
+    leased, start, clock, monkeypatch
+):
+    monkeypatch.setattr(executor, "TO_OBEY", 0.05)
     end = asyncio.Event()
 
     async def email(ctx):
@@ -216,12 +271,12 @@ async def test_an_attempt_whose_handler_ignores_its_timeout_is_settled_without_i
             except asyncio.CancelledError:
                 continue
 
-    worker = await start(on=queue, email=email, max_concurrent=1)
-    job = await queue.wait(await queue.enqueue("email", timeout=0.05), WITHIN)
-    waiting = await queue.enqueue("email")
+    worker = await start(on=leased, email=email, clock=clock, max_concurrent=1)
+    job = await leased.wait(await leased.enqueue("email", timeout=0.05), WITHIN)
+    waiting = await leased.enqueue("email")
 
     assert (job.status, job.failures, job.losses) == (JobStatus.FAILED, 1, 0)
     assert [fact.job_id for fact in told(worker, facts.HandlerIgnoresCancellation)] == [job.id]
-    assert (await get_job(queue, waiting)).attempt == 0
+    assert (await get_job(leased, waiting)).attempt == 0
     end.set()
-    assert (await queue.wait(waiting, WITHIN)).status is JobStatus.COMPLETE
+    assert (await leased.wait(waiting, WITHIN)).status is JobStatus.COMPLETE

@@ -9,11 +9,16 @@ import pytest
 
 from jdobb_async_queue import JobStatus, Worker
 from jdobb_async_queue.instrumentation import facts
+from jdobb_async_queue.worker import crew
 from tests.support.jobs import get_job
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 from tests.worker.conftest import told
 
-WITHIN = 10.0
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what a stop has to store take as long as it does; test_promptness.py looks at the bound."""
+    monkeypatch.setattr(crew, "_TO_END", WITHIN)
 
 
 async def test_stop_is_harmless_before_and_after_a_run(queue):
@@ -70,7 +75,10 @@ async def test_a_job_that_outlasts_the_grace_is_released_without_a_failure(queue
     assert (await queue.claim(["email"])).id == job_id
 
 
-async def test_the_job_of_a_handler_that_ignores_its_cancellation_is_released_all_the_same(queue, start):
+async def test_the_job_of_a_handler_that_ignores_its_cancellation_is_released_all_the_same(
+    queue, start, monkeypatch
+):
+    monkeypatch.setattr(crew, "TO_OBEY", 0.05)
     entered, end = asyncio.Event(), asyncio.Event()
 
     async def email(ctx):
@@ -171,7 +179,7 @@ async def test_a_quiet_worker_takes_no_new_job_until_it_is_told_to_go_on(queue, 
             return True
         return False
 
-    await eventually(is_quiet, within=15)
+    await eventually(is_quiet)
     await queue.signal_worker(info.id, "run")
 
     async def all_done():

@@ -13,7 +13,7 @@ from jdobb_async_queue import JobQueue, Worker, facts
 from jdobb_async_queue.backends.bells import CANCELLED, type_topic
 from jdobb_async_queue.backends.memory import MemoryBackend
 from tests.support.outage import FailingBackend
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 
 class Trapped(FailingBackend):
@@ -68,7 +68,7 @@ async def test_a_loop_that_breaks_outside_its_turn_runs_anew(topic: str, name: s
         worker.register_handler("mail", work)
         worker.add_listener(lambda fact: failed.append(fact) if isinstance(fact, facts.LoopFailed) else None)
         running = asyncio.ensure_future(worker.run())
-        await queue.wait(await queue.enqueue("mail"), timeout=20)
+        await queue.wait(await queue.enqueue("mail"), WITHIN)
         await eventually(lambda: len(failed) == 2 and not any(loop.failures for loop in worker.loops))
         assert [fact.loop for fact in failed] == [name, name]
         assert worker.is_running
