@@ -7,7 +7,7 @@ from starlette.responses import Response
 from jdobb_async_queue import WorkerInfo
 from jdobb_service import examples
 from jdobb_service.answers import json_response
-from jdobb_service.operations import Call, Resource, Success, operation
+from jdobb_service.operations import NAME, Call, Resource, Success, operation
 from jdobb_service.problems import Problem
 from jdobb_service.schemas import workers as wire
 
@@ -67,8 +67,7 @@ async def stop_worker(call: Call) -> Response:
 
 async def _direct(call: Call, directive: str) -> Response:
     worker_id = call.scope["path_params"]["id"]
-    known = {worker.id: worker for worker in await call.queue.workers()}
-    worker = known.get(worker_id)
+    worker = await call.queue.worker(worker_id) if NAME.fullmatch(worker_id) else None
     if worker is None or not _is_visible(call, worker):
         raise Problem("worker-not-found")
     if not all(map(call.caller.covers, worker.job_types)):
