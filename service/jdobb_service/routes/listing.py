@@ -17,6 +17,7 @@ from jdobb_service.operations import NAME, Call, Resource, Success, operation, q
 from jdobb_service.parameters import checked_name, unknown
 from jdobb_service.problems import Problem, invalid, parameter
 from jdobb_service.schemas import jobs as wire
+from jdobb_service.schemas.values import parse_instant
 from jdobb_service.visibility import visible_types
 
 resource = Resource("jobs")
@@ -169,6 +170,6 @@ def _limit(text: str) -> int:
 
 def _instant(name: str, text: str) -> datetime:
     try:
-        return wire.parse_instant(text)
+        return parse_instant(text)
     except ValueError as error:
         raise invalid(parameter(name), str(error)) from None

@@ -7,16 +7,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jdobb_service.schemas.jobs import Attempts, Instant, PositiveSeconds, RetryPolicy
-
-_REQUEST = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+from jdobb_service.schemas.jobs import RetryPolicy
+from jdobb_service.schemas.values import REQUEST, Attempts, Instant, PositiveSeconds
 
 
 class JobTypeSettings(BaseModel):
     """An operator's settings of a job type. What is left out is the handler's, else the default."""
 
     model_config = ConfigDict(
-        **_REQUEST,
+        **REQUEST,
         json_schema_extra={
             "examples": [{"retry": {"max_attempts": 5, "base": 2}, "timeout": 60, "max_pending": 10_000}]
         },
@@ -39,7 +38,7 @@ class JobTypeSettings(BaseModel):
 class Pause(BaseModel):
     """Why and until when no job of the type is started."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     reason: Annotated[str, Field(max_length=1000)] | None = None
     until: Instant | None = Field(default=None, description="When it resumes by itself.")
