@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jdobb_service.schemas.values import REQUEST, Name
+from jdobb_service.schemas.values import REQUEST, WHOLE, Name
 
 
 class NewEventToken(BaseModel):
@@ -16,7 +16,7 @@ class NewEventToken(BaseModel):
     model_config = ConfigDict(**REQUEST, json_schema_extra={"examples": [{"jobs": ["watched"]}]})
 
     jobs: Annotated[list[Name], Field(min_length=1, max_length=100)]
-    ttl: Annotated[int, Field(ge=1, le=86_400)] = Field(
+    ttl: Annotated[int, Field(ge=1, le=86_400), WHOLE] = Field(
         default=600, description="Seconds within which a stream must be opened; an open one goes on."
     )
 

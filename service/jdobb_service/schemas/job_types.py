@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from jdobb_service.schemas.jobs import RetryPolicy
-from jdobb_service.schemas.values import REQUEST, Attempts, Instant, PositiveSeconds
+from jdobb_service.schemas.values import REQUEST, WHOLE, Attempts, Instant, PositiveSeconds
 
 
 class JobTypeSettings(BaseModel):
@@ -24,7 +24,7 @@ class JobTypeSettings(BaseModel):
     retry: RetryPolicy | None = None
     timeout: PositiveSeconds | None = Field(default=None, description="Seconds for one attempt.")
     max_lost: Attempts | None = Field(default=None, description="Lost leases before a job fails.")
-    max_pending: Annotated[int, Field(ge=0, le=10**12)] | None = Field(
+    max_pending: Annotated[int, Field(ge=0, le=10**12), WHOLE] | None = Field(
         default=None, description="Pending jobs that the type may have."
     )
     payload_schema: dict[str, Any] | None = Field(

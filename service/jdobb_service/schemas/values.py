@@ -33,6 +33,11 @@ def _within_a_century(value: datetime) -> datetime:
     return value
 
 
+def _without_fraction(value: Any) -> Any:
+    """Return 17 for 17.0, which is an integer to JSON Schema and what some languages print for it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 Instant = Annotated[
     datetime,
@@ -41,4 +46,6 @@ Instant = Annotated[
 ]
 Seconds = Annotated[float, Field(ge=0, le=_CENTURY)]
 PositiveSeconds = Annotated[float, Field(ge=0.001, le=_CENTURY)]
-Attempts = Annotated[int, Field(ge=1, le=1_000_000)]
+WHOLE = BeforeValidator(_without_fraction)
+"""For each integer of a request, after its bounds."""
+Attempts = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]

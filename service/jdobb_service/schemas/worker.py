@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from jdobb_service.schemas.jobs import Job
-from jdobb_service.schemas.values import REQUEST, Name, Seconds
+from jdobb_service.schemas.values import REQUEST, WHOLE, Name, Seconds
 
 MAX_CLAIM = 100
 MAX_LEASES = 1000
@@ -27,7 +27,7 @@ class Claim(BaseModel):
     job_types: Annotated[list[Name], Field(min_length=1, max_length=1000)] | None = Field(
         default=None, description="Absent: every job type that the API key is for."
     )
-    limit: Annotated[int, Field(ge=1, le=MAX_CLAIM)] = 1
+    limit: Annotated[int, Field(ge=1, le=MAX_CLAIM), WHOLE] = 1
     wait: Annotated[float, Field(ge=0, le=30)] = Field(
         default=0.0, description="How long to wait for the first job when none is ready."
     )
