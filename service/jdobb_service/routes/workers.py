@@ -14,6 +14,11 @@ from jdobb_service.schemas import workers as wire
 resource = Resource("workers")
 
 
+def _told(directive: str) -> list[Success]:
+    example = {**examples.WORKER, "directive": directive}
+    return [Success(200, "The worker is told.", WorkerInfo, example=example)]
+
+
 @operation(
     resource,
     "GET",
@@ -34,9 +39,7 @@ async def list_workers(call: Call) -> Response:
     "POST",
     "/workers/{id}/quiet",
     scope="admin",
-    success=[
-        Success(200, "The worker is told.", WorkerInfo, example={**examples.WORKER, "directive": "quiet"})
-    ],
+    success=_told("quiet"),
     problems=["worker-not-found"],
 )
 async def quiet_worker(call: Call) -> Response:
@@ -52,9 +55,7 @@ async def quiet_worker(call: Call) -> Response:
     "POST",
     "/workers/{id}/stop",
     scope="admin",
-    success=[
-        Success(200, "The worker is told.", WorkerInfo, example={**examples.WORKER, "directive": "stop"})
-    ],
+    success=_told("stop"),
     problems=["worker-not-found"],
 )
 async def stop_worker(call: Call) -> Response:
