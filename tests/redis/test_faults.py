@@ -288,7 +288,7 @@ async def test_a_changed_password_is_refused(queue, server):
         await queue.enqueue(TYPE)
 
 
-@pytest.mark.parametrize("denied", ["-evalsha", "-info", "-hset", "resetkeys"])
+@pytest.mark.parametrize("denied", ["-evalsha", "-info", "-zadd", "resetkeys"])
 async def test_a_user_who_may_not_is_told(open_queue, server, denied):
     server.command("ACL", "SETUSER", "ada", "on", ">s3cret", "~*", "&*", "+@all", denied)
     queue = open_queue(server.url.replace("//", "//ada:s3cret@"))

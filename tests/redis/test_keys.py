@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 import redis
@@ -256,14 +257,14 @@ async def crowded(queue, check):
         "DEL prune",
         "ZADD prune 1 gone",
         "DEL unique",
-        "HDEL j:pending hk",
-        "HSET j:complete hk 1",
-        "HSET j:pending s a",
-        "HSET j:pending w 10",
-        "HSET j:pending colour red",
-        "HDEL j:processing k",
-        "HDEL j:complete f",
-        "HDEL j:pending sb",
+        "WITHOUT j:pending hk",
+        "WITH j:complete hk 1",
+        "WITH j:pending s a",
+        "WITH j:pending w 10",
+        "WITH j:pending colour red",
+        "WITHOUT j:processing k",
+        "WITHOUT j:complete f",
+        "WITHOUT j:pending sb",
         "DEL idempotency",
         "DEL idempotency_ends",
         "DEL settings",
@@ -283,7 +284,13 @@ async def crowded(queue, check):
 )
 async def test_a_harmed_namespace_is_noticed(crowded, client, namespace, check, harm):
     verb, key, *rest = harm.split()
-    client.execute_command(verb, prefix_of(namespace) + key, *rest)
+    name = prefix_of(namespace) + key
+    if verb in ("WITH", "WITHOUT"):
+        job = json.loads(client.get(name))
+        job.pop(rest[0], None)
+        job |= {rest[0]: rest[1]} if verb == "WITH" else {}
+        verb, rest = "SET", [json.dumps(job)]
+    client.execute_command(verb, name, *rest)
 
     with pytest.raises((AssertionError, KeyError)):
         await check()

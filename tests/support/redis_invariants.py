@@ -6,6 +6,7 @@ them anew and compared as a whole, so that neither what is missing nor what was 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from typing import Any
@@ -25,7 +26,7 @@ LIVE, TERMINAL = frozenset("pa"), frozenset("cfx")
 CALLS_KEPT = 60_000
 ERRORS_KEPT = 20
 FIELDS = set(
-    "t s w q c u r a f v e pg m ttl sb n fl ls ml uk us hk wi k ln st x l tr l1 lg er".split()  # noqa: SIM905
+    "id t s w q c u r a f v e pg m ttl sb n fl ls ml uk us hk wi k ln st x l tr l1 lg er".split()  # noqa: SIM905
 )
 """The fields of a job; see ``lua/jobs.lua``."""
 _PATTERNS = [(key, re.compile(re.sub(r"<\w+>", "(.+)", key.name), re.DOTALL)) for key in KEYS]
@@ -89,7 +90,9 @@ class NamespaceKeys:
             assert [key.type for key in described] == [kind], (name, kind, described)
             self.values[name] = dict(value) if kind == "zset" else value
             self.instances[described[0].name][name.partition(":")[2]] = self.values[name]
-        self.jobs: dict[str, Job] = self.instances["j:<id>"]
+        self.jobs: dict[str, Job] = {
+            job_id: json.loads(stored) for job_id, stored in self.instances["j:<id>"].items()
+        }
 
     def check(self) -> None:
         """Assert all that holds."""
@@ -219,6 +222,7 @@ def check_fields(job_id: str, job: Job) -> None:
     """Assert that a job has the fields of its status, and none of another."""
     status = job["s"]
     assert set(job) <= FIELDS, job_id
+    assert job["id"] == job_id
     assert {"t", "w", "q", "c"} <= set(job), job_id
     only_in = {"k": "a", "f": TERMINAL, "sb": "p", "x": TERMINAL, "hk": LIVE}
     for field, statuses in only_in.items():

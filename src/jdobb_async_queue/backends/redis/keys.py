@@ -30,7 +30,7 @@ KEYS = (
     ),
     Key("schema", "string", "the version of this layout"),
     Key("never", "none", "nothing, ever: declared by every script, see lua/run.lua"),
-    Key("j:<id>", "hash", "a job; its fields stand in lua/jobs.lua"),
+    Key("j:<id>", "string", "a job as JSON; its fields stand in lua/jobs.lua"),
     Key("d:<id>", "string", "its data, metadata, settings, request id and trace, as wire.py packs them"),
     Key("o:<id>", "string", "the results of a complete job, as JSON"),
     Key("e:<id>", "list", "the errors of its last 20 failed attempts, as JSON"),

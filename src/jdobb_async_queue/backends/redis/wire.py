@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from jdobb_async_queue.records import NewRecord, WorkerBeat
 
 _KINDS = {b"s": "status", b"p": "progress", b"l": "log", b"c": "custom"}
-_STATUSES = {letter.encode(): status for letter, status in STATUSES.items()}
-_UNTIL_STARTED = {None: "finished", b"1": "started"}
+_UNTIL_STARTED = {None: "finished", "1": "started"}
 _NO_TYPE = TypeRecord("")
 
 
@@ -60,52 +59,48 @@ def unpack(packed: bytes) -> list[bytes | None]:
 
 def to_record(shown: Sequence[Any], settings_of: Callable[[str], TypeRecord | None]) -> JobRecord:
     """Return the job that a script shows; see ``shown`` of ``lua/jobs.lua``."""
-    id_, stored, changed, removed, ends, payload, results, errors = shown
-    job = _fields(stored)
-    if changed:
-        job.update(_fields(changed))
-        for field in removed:
-            del job[field]
+    stored, ends, payload, results, errors = shown
+    job: dict[str, str] = json.loads(stored)
     get = job.get
     data, metadata, settings, request_id, traceparent = unpack(payload)
-    job_type, created_at = job[b"t"].decode(), int(job[b"c"])
+    job_type, created_at = job["t"], int(job["c"])
     known = settings_of(job_type) or _NO_TYPE
     return JobRecord(
-        id_.decode(),
+        job["id"],
         job_type,
-        _STATUSES[job[b"s"]],
-        int(job[b"w"]),
+        STATUSES[job["s"]],
+        int(job["w"]),
         data or b"{}",
         metadata or b"{}",
         created_at,
-        int(get(b"u", created_at)),
-        int(get(b"r", created_at)),
-        int(job[b"q"], 16),
-        int(get(b"v", 1)),
+        int(get("u", created_at)),
+        int(get("r", created_at)),
+        int(job["q"], 16),
+        int(get("v", 1)),
         results or None,
-        _text(get(b"e")),
+        get("e"),
         b"[" + b", ".join(errors) + b"]" if errors else None,
-        float(get(b"pg", 0.0)),
-        _text(get(b"m")),
-        _int(get(b"a")),
-        _int(get(b"f")),
-        _int(get(b"ttl")),
-        _int(get(b"sb")),
-        int(get(b"n", 0)),
-        int(get(b"fl", 0)),
-        int(get(b"ls", 0)),
+        float(get("pg", 0.0)),
+        get("m"),
+        _int(get("a")),
+        _int(get("f")),
+        _int(get("ttl")),
+        _int(get("sb")),
+        int(get("n", 0)),
+        int(get("fl", 0)),
+        int(get("ls", 0)),
         settings,
-        _text(get(b"uk")),
-        _UNTIL_STARTED[get(b"us")],
-        b"hk" in job,
-        _text(get(b"wi")),
-        _text(get(b"k")),
+        get("uk"),
+        _UNTIL_STARTED[get("us")],
+        "hk" in job,
+        get("wi"),
+        get("k"),
         int(ends) if ends else None,
-        int(get(b"ln", 0)),
-        _text(get(b"st")),
-        _int(get(b"x")),
-        int(get(b"l", 0)),
-        int(get(b"tr", 0)),
+        int(get("ln", 0)),
+        get("st"),
+        _int(get("x")),
+        int(get("l", 0)),
+        int(get("tr", 0)),
         _text(request_id),
         _text(traceparent),
         known.operator,
@@ -121,7 +116,7 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode()
 
 
-def _int(value: bytes | None) -> int | None:
+def _int(value: bytes | str | None) -> int | None:
     return None if value is None else int(value)
 
 
@@ -132,7 +127,7 @@ def to_updates(shown: Sequence[Any], lines: Sequence[bytes] | None, record: JobR
     """Return a job's updates, oldest first; without a log they are told from the job itself."""
     if lines is not None:
         return [_update(line) for line in lines]
-    return list(_usual_updates(_int(_fields(shown[1]).get(b"l1")), record))
+    return list(_usual_updates(_int(json.loads(shown[0]).get("l1")), record))
 
 
 def _usual_updates(first_start: int | None, record: JobRecord) -> Iterator[UpdateRecord]:
@@ -150,7 +145,7 @@ def _update(line: bytes) -> UpdateRecord:
     message, rest = _cut(rest, message_size)
     error, rest = _cut(rest, error_size)
     return UpdateRecord(
-        int(seq), _KINDS[kind], _STATUSES[status], int(attempt), float(progress), int(at),
+        int(seq), _KINDS[kind], STATUSES[status.decode()], int(attempt), float(progress), int(at),
         message, error, rest or None,
     )  # fmt: skip
 

@@ -41,16 +41,16 @@ local function start(job, token, lease, worker)
   if job.l then write_log(job) end
   local run_at = number(job, 'r', tonumber(job.c))
   touch(job)
-  set(job, 's', 'a')
+  job.s = 'a'
   add(job, 'n', 1)
-  set(job, 'a', NOW)
+  job.a = NOW
   set_instant(job, 'sb', 'deadlines', nil)
-  set(job, 'pg', nil)
-  set(job, 'm', nil)
-  set(job, 'e', nil)
-  set(job, 'wi', worker)
-  set(job, 'k', token)
-  set(job, 'ln', text(lease))
+  job.pg = nil
+  job.m = nil
+  job.e = nil
+  job.wi = worker
+  job.k = token
+  job.ln = text(lease)
   if job.us then free_key(job) end
   announce(job, STATUS_KIND)
   tally(job.t, 'started')

@@ -6,7 +6,7 @@ function operations.complete(at)
   return move(at, LIVE, 'complete', function(job, token)
     local started_at = job.s == 'a' and job.a
     leave(job, token and 'complete ' .. token)
-    set(job, 'pg', '1')
+    job.pg = '1'
     local results = given(ARGV[at + 4])
     if results then call('SET', key_of('o', job.id), results) end
     finish_job(job, 'c', nil, tonumber(ARGV[at + 5]))

@@ -6,16 +6,17 @@ function operations.heartbeat(at, count)
   local answer = {}
   for place = at, at + count - 1, 3 do
     local id, token = ARGV[place], ARGV[place + 1]
-    local found = call('HMGET', key_of('j', id), 's', 'k', 'ln', 'st')
-    if found[1] == 'a' and found[2] == token then
+    local job = load(id)
+    if job and job.s == 'a' and job.k == token then
       local lease = id .. '|' .. token
       if ARGV[place + 2] == '1' then
-        call('ZADD', PREFIX .. 'leases', 'XX', text(now + found[3]), lease)
+        call('ZADD', PREFIX .. 'leases', 'XX', text(now + job.ln), lease)
       end
       local ends = tonumber(call('ZSCORE', PREFIX .. 'leases', lease) or NOW)
       answer[#answer + 1] = {'ok', text(math.max(0, ends - now))}
     else
-      answer[#answer + 1] = {found[1] == 'x' and found[4] == 'cancel ' .. token and 'cancelled' or 'lost', '0'}
+      local is_cancelled = job and job.s == 'x' and job.st == 'cancel ' .. token
+      answer[#answer + 1] = {is_cancelled and 'cancelled' or 'lost', '0'}
     end
   end
   return answer

@@ -1,7 +1,8 @@
--- Jobs: their hashes, and every index where a job belongs.
+-- Jobs: what is kept of each, and every index where a job belongs.
 --
--- A job's fields (absent where they have their usual value):
---   t job type · s status: p pending, a processing, c complete, f failed, x cancelled · w weight
+-- A job is one JSON object in a string: to read and write it whole costs half of what the fields of a hash do.
+-- Its values are texts. The fields (absent where they have their usual value):
+--   id · t job type · s status: p pending, a processing, c complete, f failed, x cancelled · w weight
 --   q sequence, 13 hexadecimal digits · c, u, r, a, f instants: created, updated, run at, started, completed
 --   v version (1) · e error · pg progress (0) · m message · ttl, sb ms to start within, and until when
 --   n, fl, ls attempts, failures, losses (0) · ml its own max_lost · uk unique key, us '1': until started,
@@ -17,48 +18,20 @@ local function key_of(kind, id)
   return PREFIX .. kind .. ':' .. id
 end
 
--- Return a job without fields. Naming the usual ones makes room for them at once: a table that grows field by
--- field is laid out anew four times, which took as long as reading the hash.
-local function blank(id)
-  return {
-    id = id, stored = nil, changed = {}, removed = {}, t = nil, s = nil, w = nil, q = nil, c = nil, u = nil,
-    r = nil, a = nil, f = nil, v = nil, pg = nil, m = nil, n = nil, wi = nil, k = nil, ln = nil, st = nil,
-    x = nil, l = nil, l1 = nil,
-  }
-end
+local as_stored = {} -- what this call last read or wrote of a job, by id
 
--- `stored` is the hash as it was read, `changed` and `removed` what has been set since.
 local function load(id)
-  local stored = call('HGETALL', key_of('j', id))
-  if #stored == 0 then return nil end
-  local job = blank(id)
-  job.stored = stored
-  for i = 1, #stored, 2 do job[stored[i]] = stored[i + 1] end
-  return job
+  local stored = call('GET', key_of('j', id))
+  if not stored then return nil end
+  as_stored[id] = stored
+  return cjson.decode(stored)
 end
 
--- Set a field of a job, nil removes it. Nothing is written before `save`.
-local function set(job, field, value)
-  if value ~= nil then
-    local changed = job.changed
-    local count = #changed
-    changed[count + 1], changed[count + 2] = field, value
-  elseif job[field] ~= nil then
-    job.removed[#job.removed + 1] = field
-  end
-  job[field] = value
-end
-
--- Write what has been set. Done once, and last.
+-- Write a job. Done once, and last.
 local function save(job)
-  if #job.changed > 0 then call('HSET', key_of('j', job.id), unpack(job.changed)) end
-  if #job.removed == 0 then return end
-  local removed = {}
-  for _, field in ipairs(job.removed) do
-    if job[field] == nil then removed[#removed + 1] = field end
-  end
-  if #removed > 0 then call('HDEL', key_of('j', job.id), unpack(removed)) end
-  job.removed = removed
+  local stored = cjson.encode(job)
+  as_stored[job.id] = stored
+  call('SET', key_of('j', job.id), stored)
 end
 
 local function number(job, field, default)
@@ -66,13 +39,13 @@ local function number(job, field, default)
 end
 
 local function add(job, field, by)
-  set(job, field, text(number(job, field, 0) + by))
+  job[field] = text(number(job, field, 0) + by)
 end
 
 -- Count a change of the job.
 local function touch(job)
   add(job, 'v', job.v and 1 or 2)
-  set(job, 'u', NOW)
+  job.u = NOW
 end
 
 -- The sequence in front makes jobs with equal scores come in the order in which they were enqueued.
@@ -115,7 +88,7 @@ local function set_instant(job, field, name, instant)
   elseif job[field] then
     call('ZREM', PREFIX .. name, member(job))
   end
-  set(job, field, instant)
+  job[field] = instant
 end
 
 local function unique_field(job_type, unique_key)
@@ -125,14 +98,14 @@ end
 local function free_key(job)
   if job.hk then
     call('HDEL', PREFIX .. 'unique', unique_field(job.t, job.uk))
-    set(job, 'hk', nil)
+    job.hk = nil
   end
 end
 
 local function hold_key(job)
   if job.uk then
     call('HSET', PREFIX .. 'unique', unique_field(job.t, job.uk), job.id)
-    set(job, 'hk', '1')
+    job.hk = '1'
   end
 end
 
@@ -153,13 +126,13 @@ local function remove(job)
   call('PUBLISH', key_of('job', job.id), '')
 end
 
--- What an answer says of a job: its hash as it was read, what has been saved since, and what was removed; when
--- its lease ends, its payload, its results, its errors. `ends` spares a look if the caller knows it.
+-- What an answer says of a job as it was last read or saved: itself, when its lease ends, its payload, its
+-- results, its errors. `ends` spares a look if the caller knows it.
 local function shown(job, ends)
   settings_of(job.t)
   ends = ends or job.s == 'a' and call('ZSCORE', PREFIX .. 'leases', job.id .. '|' .. job.k)
   return {
-    job.id, job.stored, job.changed, job.removed, ends or '', call('GET', key_of('d', job.id)) or '',
+    as_stored[job.id], ends or '', call('GET', key_of('d', job.id)) or '',
     job.s == 'c' and call('GET', key_of('o', job.id)) or '',
     job.er and call('LRANGE', key_of('e', job.id), 0, -1) or {},
   }

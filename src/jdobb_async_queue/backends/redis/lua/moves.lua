@@ -5,8 +5,10 @@
 
 local LIVE, PENDING, PROCESSING = {p = true, a = true}, {p = true}, {a = true}
 local MAX_ERRORS = 20
+local UNCHANGED = 'unchanged'
 
--- Move a job if the guard allows it: `effect` does it, and may return an outcome other than ok instead.
+-- Move a job if the guard allows it: `effect` does it, and may instead return why it did nothing: an outcome, or
+-- UNCHANGED, which counts as ok.
 -- `settling` is the name of a move that ends an attempt.
 local function move(at, allowed, settling, effect)
   local job = load(ARGV[at])
@@ -22,10 +24,12 @@ local function move(at, allowed, settling, effect)
     outcome = 'stale'
   else
     outcome = effect(job, token) or 'ok'
-    if outcome == 'ok' and next(job.changed) then
+    if outcome == 'ok' then
+      save(job)
       remember('')
+    elseif outcome == UNCHANGED then
+      outcome = 'ok'
     end
-    save(job)
   end
   return {outcome, (outcome ~= 'ok' or ARGV[at + 3] == '1') and shown(job)}
 end
@@ -34,8 +38,8 @@ end
 local function leave(job, settled)
   unindex(job)
   touch(job)
-  if settled then set(job, 'st', settled) end
-  set(job, 'k', nil)
+  if settled then job.st = settled end
+  job.k = nil
 end
 
 -- Write down what went wrong in an attempt; `fragment` is JSON: the error's type, message and traceback.
@@ -43,16 +47,16 @@ local function note(job, fragment)
   local key = key_of('e', job.id)
   local line = string.format('{"attempt": %s, %s, "at": %.3f}', job.n or '0', fragment, now / 1000)
   if call('RPUSH', key, line) > MAX_ERRORS then call('LPOP', key) end
-  set(job, 'er', '1')
+  job.er = '1'
 end
 
 -- Enter a terminal status. `keep` is how many ms the job is kept then, nil for ever.
 local function finish_job(job, status, failure, keep)
-  set(job, 's', status)
-  set(job, 'f', NOW)
+  job.s = status
+  job.f = NOW
   free_key(job)
   set_instant(job, 'sb', 'deadlines', nil)
-  set(job, 'e', failure)
+  job.e = failure
   if keep then set_instant(job, 'x', 'prune', text(now + keep)) end
   index(job)
   announce(job, STATUS_KIND)
@@ -60,8 +64,8 @@ end
 
 -- Enter pending, `delay` ms from now, or at the old place when it is nil.
 local function await(job, delay, failure)
-  set(job, 's', 'p')
-  if delay then set(job, 'r', text(now + delay)) end
+  job.s = 'p'
+  if delay then job.r = text(now + delay) end
   index(job)
   announce(job, STATUS_KIND, nil, failure)
 end

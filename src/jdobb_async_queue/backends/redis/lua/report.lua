@@ -12,10 +12,10 @@ function operations.update(at)
     local progress, message = given(ARGV[at + 4]), said(ARGV[at + 5])
     if progress and tonumber(progress) <= number(job, 'pg', 0) then progress = nil end
     if message == job.m then message = nil end
-    if not progress and not message then return end
+    if not progress and not message then return UNCHANGED end
     write_log(job)
-    if progress then set(job, 'pg', progress) end
-    if message then set(job, 'm', message) end
+    if progress then job.pg = progress end
+    if message then job.m = message end
     touch(job)
     announce(job, 'p')
   end)

@@ -9,7 +9,7 @@ function operations.retry(at)
     if job.uk and holder_of(job.t, job.uk) then return 'conflict' end
     write_log(job)
     leave(job)
-    for _, field in ipairs({'fl', 'ls', 'pg', 'm', 'e', 'f'}) do set(job, field, nil) end
+    for _, field in ipairs({'fl', 'ls', 'pg', 'm', 'e', 'f'}) do job[field] = nil end
     set_instant(job, 'x', 'prune', nil)
     if job.ttl then set_instant(job, 'sb', 'deadlines', text(now + job.ttl)) end
     hold_key(job)

@@ -70,22 +70,22 @@ end
 -- Set what both a new and a replaced job take from the caller.
 local function fill(job, new)
   local run_at = run_at_of(new)
-  set(job, 'w', new.w)
-  set(job, 'r', text(run_at) ~= job.c and text(run_at) or nil)
-  set(job, 'ttl', new.ttl)
+  job.w = new.w
+  job.r = text(run_at) ~= job.c and text(run_at) or nil
+  job.ttl = new.ttl
   set_instant(job, 'sb', 'deadlines', new.ttl and text(run_at + new.ttl) or nil)
-  set(job, 'ml', new.ml)
-  set(job, 'us', new.us)
+  job.ml = new.ml
+  job.us = new.us
   call('SET', key_of('d', job.id), new.payload)
 end
 
 local function insert(new)
-  local job = blank(new.id)
-  set(job, 'q', sequence())
-  set(job, 't', new.t)
-  set(job, 's', 'p')
-  set(job, 'c', NOW)
-  set(job, 'uk', new.uk)
+  local job = {id = new.id}
+  job.q = sequence()
+  job.t = new.t
+  job.s = 'p'
+  job.c = NOW
+  job.uk = new.uk
   fill(job, new)
   is_sequence_used = true
   hold_key(job)
@@ -101,7 +101,7 @@ end
 local function replace(job, new)
   unindex(job)
   touch(job)
-  for _, field in ipairs({'pg', 'm', 'e', 'ln'}) do set(job, field, nil) end
+  for _, field in ipairs({'pg', 'm', 'e', 'ln'}) do job[field] = nil end
   fill(job, new)
   index(job)
   save(job)

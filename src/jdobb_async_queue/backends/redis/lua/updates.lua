@@ -17,7 +17,7 @@ local function push(job, line)
   local key = key_of('u', job.id)
   local length = call('RPUSH', key, line)
   while length > UPDATES_KEPT do
-    set(job, 'tr', call('LPOP', key):match('^%d+'))
+    job.tr = call('LPOP', key):match('^%d+')
     length = length - 1
   end
 end
@@ -25,13 +25,13 @@ end
 -- Write the log out. Called before the job's fields change: they tell what the updates so far were.
 local function write_log(job)
   if job.lg then return end
-  set(job, 'lg', '1')
+  job.lg = '1'
   local status = job.s
   if job.l1 then
     job.s = 'a'
     push(job, entry(job.l1, STATUS_KIND, job, job.a))
     job.s = status
-    set(job, 'l1', nil)
+    job.l1 = nil
   end
   if TERMINAL[status] then
     push(job, entry(job.l, STATUS_KIND, job, job.f, job.pg, job.m, job.e))
@@ -42,11 +42,11 @@ end
 local function announce(job, kind, message, failure, progress, data)
   local seq = math.max(now * 1000, number(job, 'l', 0) + 1)
   local is_first = not job.l
-  set(job, 'l', text(seq))
+  job.l = text(seq)
   if job.lg then
     push(job, entry(job.l, kind, job, NOW, progress or job.pg, message or job.m, failure or job.e, data))
   elseif job.s == 'a' and is_first then
-    set(job, 'l1', job.l)
+    job.l1 = job.l
   end
   call('PUBLISH', key_of('job', job.id), '')
 end
