@@ -1,4 +1,4 @@
-"""Secrets that came where they do not belong, into addresses above all: logs and problems show ``***``."""
+"""Secrets that came into what is shown: logs, problems and terminals have ``***`` in their place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from jdobb_service import keys, signing
 
-_MASK = "***"
+MASK = "***"
 _SECRET = re.compile(rf"(?:{keys.LOOKS}|{signing.LOOKS})")
 _NAME = re.compile(r"key|token|secret|sig$|signature|auth|pass|session|credential|bearer|jwt", re.IGNORECASE)
 """Names of parameters whose value is a secret, whatever that looks like."""
@@ -15,11 +15,21 @@ _NAME = re.compile(r"key|token|secret|sig$|signature|auth|pass|session|credentia
 
 def masked(text: str) -> str:
     """Return a text without what looks like an API key or like what the service signs."""
-    return _SECRET.sub(_MASK, text)
+    return _SECRET.sub(MASK, text)
 
 
 def masked_query(query: bytes) -> str:
     """Return a query string without secrets, by their names and by their looks."""
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    shown = [(masked(name), _MASK if _NAME.search(name) else masked(value)) for name, value in pairs]
+    shown = [(masked(name), MASK if _NAME.search(name) else masked(value)) for name, value in pairs]
     return urlencode(shown, safe="*")
+
+
+def without_password(url: str) -> str:
+    """Return a backend's URL without what may be secret: credentials, and the values of its options."""
+    scheme, separator, rest = url.partition("://")
+    place, mark, options = rest.partition("?")
+    _, at, host = place.rpartition("@")
+    names = [pair.partition("=")[0] for pair in options.split("&")]
+    shown = f"{scheme}{separator}{f'{MASK}@{host}' if at else place}"
+    return shown + mark + "&".join(f"{name}={MASK}" for name in names) if mark else shown

@@ -23,6 +23,7 @@ from jdobb_service.visibility import visible_types
 resource = Resource("jobs")
 
 _DEFAULT_PAGE = 50
+_MOST_DIGITS = 9
 _LARGE = ("data", "results", "errors")
 _STATUSES = [status.value for status in JobStatus]
 _INSTANT: dict[str, Any] = {"type": "string", "format": "date-time"}
@@ -163,9 +164,10 @@ def _one_of(name: str, text: str, known: Iterable[str]) -> str:
 
 
 def _limit(text: str) -> int:
-    if not text.isdecimal() or not text.isascii() or not 1 <= int(text[:9]) <= wire.MAX_PAGE:
+    limit = int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else 0
+    if not 1 <= limit <= wire.MAX_PAGE:
         raise invalid(parameter("limit"), f"must be a whole number from 1 to {wire.MAX_PAGE}")
-    return int(text)
+    return limit
 
 
 def _instant(name: str, text: str) -> datetime:
