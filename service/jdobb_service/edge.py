@@ -18,12 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jdobb_async_queue import BackendError
 from jdobb_service.body_limits import BodyLimits
 from jdobb_service.hosts import ANY_HOST_PATHS, AllowedHosts
-from jdobb_service.masking import masked, masked_query
+from jdobb_service.masking import shown_path, shown_query
 from jdobb_service.metrics import Metrics
 from jdobb_service.problems import Problem, problem_of
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
-_MAX_LOGGED = 256
 _DIGITS = 15
 
 log = structlog.get_logger("jdobb_service.http")
@@ -149,8 +148,8 @@ def _log(request: _Request, answer: _Answer, seconds: float) -> None:
     write(
         "request",
         method=scope["method"],
-        path=masked(scope["path"])[:_MAX_LOGGED],
-        **({"query": masked_query(scope["query_string"])[:_MAX_LOGGED]} if scope.get("query_string") else {}),
+        path=shown_path(scope["path"]),
+        **({"query": shown_query(scope["query_string"])} if scope.get("query_string") else {}),
         status=answer.status,
         ms=round(seconds * 1000, 1),
         request_id=request.id,

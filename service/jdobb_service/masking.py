@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from jdobb_service import keys, signing
 
 MASK = "***"
+_LONGEST = 256
 _SECRET = re.compile(rf"(?:{keys.LOOKS}|{signing.LOOKS})")
 _NAME = re.compile(r"key|token|secret|sig$|signature|auth|pass|session|credential|bearer|jwt", re.IGNORECASE)
 """Names of parameters whose value is a secret, whatever that looks like."""
@@ -18,11 +19,16 @@ def masked(text: str) -> str:
     return _SECRET.sub(MASK, text)
 
 
-def masked_query(query: bytes) -> str:
-    """Return a query string without secrets, by their names and by their looks."""
+def shown_path(path: str) -> str:
+    """Return a path as it is logged: without secrets, and cut."""
+    return masked(path)[:_LONGEST]
+
+
+def shown_query(query: bytes) -> str:
+    """Return a query string as it is logged: without secrets, by their names and by their looks, and cut."""
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     shown = [(masked(name), MASK if _NAME.search(name) else masked(value)) for name, value in pairs]
-    return urlencode(shown, safe="*")
+    return urlencode(shown, safe="*")[:_LONGEST]
 
 
 def without_password(url: str) -> str:
