@@ -11,7 +11,6 @@ import structlog
 
 from jdobb_async_queue import BackendUnavailable, Broadcaster, JobQueue, JobRouter, Worker
 from jdobb_service.closing import Closing
-from jdobb_service.http_workers import HttpWorkers
 from jdobb_service.job_types import JobTypes
 from jdobb_service.logs import bind_job
 from jdobb_service.metrics import Metrics
@@ -45,7 +44,6 @@ class ServiceState:
         self.signer = Signer(settings.signing_secret)
         self.guard = Guard(settings.keys(), self.signer, allow_anonymous=settings.allow_anonymous)
         self.job_types = JobTypes(self.queue, routers, closed=settings.closed_job_types)
-        self.http_workers = HttpWorkers(self.queue)
         self.streams = Slots(settings.max_streams, settings.max_streams_per_caller)
         self.waits = Slots(settings.max_streams)
         handled = [job_type for router in routers for job_type in router.handlers]
