@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,19 @@ from unittest.mock import patch
 from typer.testing import CliRunner
 
 from jdobb_service.cli.application import make_app
+from tests.support.waiting import WITHIN
 
 COMMAND = [sys.executable, "-m", "jdobb_service.cli"]
-PATIENCE = 30.0
+PERSISTENT = [
+    sys.executable,
+    "-c",
+    """from jdobb_service.cli.clients import connection
+connection.OUTAGE = 600.0
+from jdobb_service.cli import main
+main()""",
+]
+"""The command, waiting for a service to come back for as long as a test may take to bring it back."""
+PATIENCE = WITHIN
 
 
 @dataclass(frozen=True)
@@ -125,7 +135,11 @@ class Jdobb:
 
     @contextlib.contextmanager
     def start(
-        self, *arguments: str, process_group: int | None = None, **environment: str
+        self,
+        *arguments: str,
+        command: Sequence[str] = COMMAND,
+        process_group: int | None = None,
+        **environment: str,
     ) -> Iterator[Running]:
         """Run the command beside the block, and kill it at the end if it has not ended.
 
@@ -133,7 +147,7 @@ class Jdobb:
         """
         pipe = subprocess.PIPE
         with subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*command, *arguments],
             cwd=self.folder,
             env=self.clean_environment(environment),
             stdin=subprocess.DEVNULL,

@@ -21,17 +21,21 @@ def figures(*, ready: int = 0, running: int = 0) -> Figures:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "verdict", "words"),
+    ("ahead", "took", "verdict", "words"),
     [
-        (1.9, "ok", "agree"),
-        (-1.9, "ok", "agree"),
-        (5.0, "warning", "5.0 s ahead of ours"),
-        (-5.0, "warning", "5.0 s behind ours"),
-        (31.0, "failure", "31.0 s ahead of ours"),
+        (1.9, 0, "ok", "agree"),
+        (-1.9, 0, "ok", "agree"),
+        (5.0, 0, "warning", "5.0 s ahead of ours"),
+        (-5.0, 0, "warning", "5.0 s behind ours"),
+        (31.0, 0, "failure", "31.0 s ahead of ours"),
+        (-5.0, 8, "ok", "agree"),
+        (5.0, 2, "warning", "4.0 s ahead of ours"),
     ],
 )
-def test_clocks_may_differ_a_little(ahead: float, verdict: str, words: str):
-    found = clock_finding("its", ahead)
+def test_clocks_may_differ_a_little_and_by_what_asking_took(
+    ahead: float, took: float, verdict: str, words: str
+):
+    found = clock_finding("its", ahead, took)
     assert found.verdict == verdict
     assert words in found.detail
     assert found.remedy is None or "NTP" in found.remedy

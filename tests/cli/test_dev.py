@@ -12,7 +12,7 @@ import pytest
 from tests.cli.command import Jdobb
 from tests.cli.terminal import CTRL_C, terminal
 from tests.support.ports import free_port
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 STOPPING = "stopping; running jobs may finish"
 
@@ -47,7 +47,7 @@ def test_it_serves_dashboard_documents_and_jobs_and_says_how_to_begin(jdobb: Jdo
     with jdobb.start("dev", "jobs:router") as dev:
         dev.wait_for("runs echo")
         assert jdobb("enqueue", "echo", '{"n": 1}', "--wait", "--url", url_of(port)).json == {"n": 1}
-        with httpx.Client(base_url=url_of(port), timeout=30) as browser:
+        with httpx.Client(base_url=url_of(port), timeout=WITHIN) as browser:
             pages = [browser.get(path, follow_redirects=True) for path in ("/", "/docs")]
         dev.send(signal.SIGINT)
         done = dev.end()

@@ -173,7 +173,7 @@ def test_watching_a_job_that_fails_exits_1(place: Jdobb):
 def test_watching_too_long_exits_7(place: Jdobb):
     done = place("enqueue", "later", *DELAYED, "--watch", "--wait-timeout", "0.1")
     assert done.code == 7
-    assert [update["status"] for update in done.documents] == ["pending"]
+    assert all(update["status"] == "pending" for update in done.documents)
 
 
 def test_json_stays_json_where_the_output_is_not_unicode(jdobb: Jdobb):

@@ -10,16 +10,16 @@ from jdobb_async_queue import JobUpdate
 from jdobb_service.cli.clients.http import HttpClient
 from jdobb_service.cli.clients.streams import MOST
 from tests.support.serving import serving
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 
 async def test_a_wait_goes_on_by_asking_again():
     async with serving(max_streams=1) as service:
         job_id, other = await service.new_job(), await service.new_job()
-        first = asyncio.create_task(service.client.get(f"/jobs/{other}?wait=20"))
+        first = asyncio.create_task(service.client.get(f"/jobs/{other}?wait=30"))
         await eventually(lambda: service.state.waits.taken == 1)
         client = HttpClient(service.url, None)
-        waiting = asyncio.create_task(client.wait(job_id, 20))
+        waiting = asyncio.create_task(client.wait(job_id, WITHIN))
         await service.queue.complete(job_id, {"n": 1})
         assert (await waiting).results == {"n": 1}
         await service.queue.cancel(other)
@@ -30,7 +30,7 @@ async def test_a_wait_goes_on_by_asking_again():
 async def test_a_wait_that_is_too_long_ends_by_its_own_time():
     async with serving(max_streams=1) as service:
         job_id = await service.new_job()
-        first = asyncio.create_task(service.client.get(f"/jobs/{job_id}?wait=20"))
+        first = asyncio.create_task(service.client.get(f"/jobs/{job_id}?wait=30"))
         await eventually(lambda: service.state.waits.taken == 1)
         client = HttpClient(service.url, None)
         with pytest.raises(TimeoutError, match="still pending"):

@@ -8,15 +8,16 @@ import socket
 import httpx
 import pytest
 
-from tests.cli.command import Jdobb
+from tests.cli.command import PERSISTENT, Jdobb
 from tests.cli.terminal import CTRL_C, terminal
+from tests.cli.test_dev import is_free
 from tests.cli.test_enqueue import DELAYED
 from tests.support.ports import free_port
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 
 def get(port: str, path: str) -> httpx.Response:
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN) as client:
         return client.get(path)
 
 
@@ -72,16 +73,16 @@ def test_a_port_that_is_taken_ends_it_with_a_line(jdobb: Jdobb):
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_on_a_terminal_ends_it_and_leaves_the_terminal_as_it_was(jdobb: Jdobb, presses: int):
     port = str(free_port())
-    grace = ("--shutdown-grace", "1") if presses > 1 else ()
-    with terminal(jdobb, "serve", "jobs:router", "--port", port, *grace) as screen:
+    with terminal(jdobb, "serve", "jobs:router", "--port", port, "--shutdown-grace", "600") as screen:
         before = screen.mode()
         screen.wait_for("runs echo")
         job_id = jdobb("enqueue", "hold", "--url", f"http://127.0.0.1:{port}").out.strip()
         until(lambda: jdobb("get", job_id, "--json").json["message"] == "holding")
-        for press in range(presses):
+        screen.type(CTRL_C)
+        until(lambda: is_free(port))
+        if presses > 1:
             screen.type(CTRL_C)
-            screen.wait_for("^C", times=press + 1)
-        if presses == 1:
+        else:
             jdobb.folder.joinpath(f"release-{job_id}").touch()
         assert screen.end() == 0
         assert screen.mode() == before
@@ -103,8 +104,10 @@ def test_watching_and_waiting_go_on_over_a_restart_of_the_service(jdobb: Jdobb):
         first.wait_for("runs echo")
         held = jdobb("enqueue", "hold", *url).out.strip()
         watching, waiting = (
-            jdobb.start("watch", held, *url),
-            jdobb.start("enqueue", "later", *DELAYED, "--id", "later", "--wait", "--json", *url),
+            jdobb.start("watch", held, *url, command=PERSISTENT),
+            jdobb.start(
+                "enqueue", "later", *DELAYED, "--id", "later", "--wait", "--json", *url, command=PERSISTENT
+            ),
         )
         with watching as watch, waiting as wait:
             assert watch.process.stdout is not None

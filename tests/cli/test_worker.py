@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.cli.command import COMMAND, PATIENCE, Jdobb
 from tests.cli.test_enqueue import DELAYED
+from tests.support.processes import UNHURRIED
 from tests.support.waiting import until
 
 
@@ -104,7 +105,7 @@ def test_a_signal_lets_running_jobs_finish(jdobb: Jdobb):
 
 
 def test_the_end_of_the_grace_gives_running_jobs_back(jdobb: Jdobb):
-    with jdobb.start("worker", "jobs:router", "--shutdown-grace", "0.1") as worker:
+    with jdobb.start("worker", "jobs:router", "--shutdown-grace", "0.1", command=UNHURRIED) as worker:
         worker.wait_for("runs echo")
         held = start_held(jdobb)
         worker.send(signal.SIGINT)
@@ -114,7 +115,7 @@ def test_the_end_of_the_grace_gives_running_jobs_back(jdobb: Jdobb):
 
 
 def test_a_second_signal_gives_running_jobs_back_at_once(jdobb: Jdobb):
-    with jdobb.start("worker", "jobs:router") as worker:
+    with jdobb.start("worker", "jobs:router", command=UNHURRIED) as worker:
         worker.wait_for("runs echo")
         held = start_held(jdobb)
         worker.send(signal.SIGTERM)

@@ -16,6 +16,7 @@ from tests.compose.compose import command_in_container, environment_in_container
 from tests.support.ports import free_port
 from tests.support.processes import ROOT, end, running, wait_until_ready
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import WITHIN
 
 BIN = Path(sys.executable).parent
 
@@ -69,7 +70,7 @@ def container(tmp_path: Path, redis: RedisServer) -> Container:
 
 @pytest.fixture
 def client(container: Container) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{container.port}", timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{container.port}", timeout=2 * WITHIN) as client:
         yield client
 
 
@@ -80,7 +81,7 @@ def profile(client: httpx.Client, **headers: str) -> httpx.Response:
 
 def finished(client: httpx.Client, answer: httpx.Response) -> dict:
     assert answer.status_code == 201, answer.text
-    return client.get(f"{answer.headers['location']}?wait=20").json()
+    return client.get(f"{answer.headers['location']}?wait=30").json()
 
 
 def test_the_service_alone_answers_and_runs_the_examples(container: Container, client: httpx.Client):

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from jdobb_async_queue import broadcaster
 from jdobb_async_queue.backends.bells import Bell
+from jdobb_async_queue.queue import consumer, reader
 from tests.conftest import MakeQueue
 from tests.support.backends import Kind
 from tests.support.clock import ManualClock
@@ -39,7 +41,14 @@ class Waits:
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+def bells_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody who waits look again by himself: he has to be woken, or to know when to look."""
+    for module in (broadcaster, consumer, reader):
+        monkeypatch.setattr(module, "_LOOK_AGAIN", 3600.0)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch, bells_only: None) -> Waits:
     found, wait = Waits(), Bell.wait
 
     async def counted(bell: Bell, timeout: float | None = None) -> bool:

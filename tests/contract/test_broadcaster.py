@@ -19,6 +19,7 @@ from jdobb_async_queue import (
 from jdobb_async_queue.backends.base import UPDATES_KEPT
 from jdobb_async_queue.transitions import Transition
 from tests.support.jobs import claim_job, get_job, log_of, make_in_state, make_job, start_job, sweep
+from tests.support.waiting import WITHIN
 
 
 async def collect(updates: AsyncIterator[JobUpdate]) -> list[JobUpdate]:
@@ -27,7 +28,7 @@ async def collect(updates: AsyncIterator[JobUpdate]) -> list[JobUpdate]:
     async def read() -> list[JobUpdate]:
         return [update async for update in updates]
 
-    return await asyncio.wait_for(read(), 10)
+    return await asyncio.wait_for(read(), WITHIN)
 
 
 def watch(queue: JobQueue, job_id: str, **options) -> asyncio.Task[list[JobUpdate]]:
@@ -114,7 +115,7 @@ class TestLive:
 
         await queue.update(job.id, 0.5)
 
-        assert (await asyncio.wait_for(following, 10)).progress == 0.5
+        assert (await asyncio.wait_for(following, WITHIN)).progress == 0.5
         assert loop.time() - began < 0.9  # well before the safety look at one second
         await updates.aclose()
 
@@ -243,7 +244,7 @@ class TestAfter:
             await queue.update(job.id, n / 50)
             await asyncio.sleep(0)
         await queue.complete(job.id)
-        await asyncio.wait_for(watching, 10)
+        await asyncio.wait_for(watching, WITHIN)
 
         assert [update.progress for update in seen] == [0.0, *(n / 50 for n in range(1, 50)), 1.0]
         assert seen == await log_of(queue, job.id)
@@ -370,7 +371,7 @@ class TestTrimmed:
 class TestWithTimeout:
     async def test_updates_come_as_from_subscribe(self, queue):
         job = await start_job(queue)
-        updates = Broadcaster(queue).subscribe_with_timeout(job.id, 10)
+        updates = Broadcaster(queue).subscribe_with_timeout(job.id, WITHIN)
         reading = asyncio.ensure_future(collect(updates))
         await asyncio.sleep(0)
         await queue.complete(job.id)

@@ -8,7 +8,7 @@ import pytest
 from jdobb_async_queue import JobPriority, JobStatus, NewJob
 from jdobb_async_queue.clock import SystemClock
 from tests.support.jobs import claim_job, claim_order, get_job, log_of, make_job, next_due, start_job
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 HIGH, NORMAL, LOW = JobPriority.HIGH, JobPriority.NORMAL, JobPriority.LOW
 
@@ -233,78 +233,75 @@ class TestConcurrentClaims:
 
 class TestWaiting:
     async def test_a_waiting_claim_gets_a_job_as_soon_as_it_is_enqueued(self, queue, waits):
-        waiting = asyncio.ensure_future(queue.claim(["email"], wait=30))
+        waiting = asyncio.ensure_future(queue.claim(["email"], wait=3600))
         await waits.begun()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
 
         job_id = await queue.enqueue("email")
 
-        job = await asyncio.wait_for(waiting, 10)
+        job = await asyncio.wait_for(waiting, WITHIN)
         assert job is not None
         assert job.id == job_id
-        assert loop.time() - began < 0.9  # well before the safety look at one second
 
     async def test_a_claim_of_every_type_waits_for_any(self, queue, waits):
-        waiting = asyncio.ensure_future(queue.claim(wait=30))
+        waiting = asyncio.ensure_future(queue.claim(wait=3600))
         await waits.begun()
 
         job_id = await queue.enqueue("report")
 
-        job = await asyncio.wait_for(waiting, 10)
+        job = await asyncio.wait_for(waiting, WITHIN)
         assert job is not None
         assert job.id == job_id
 
     async def test_a_wait_ends_empty_when_its_time_is_up(self, queue):
         await queue.enqueue("report")
 
-        assert await asyncio.wait_for(queue.claim(["email"], wait=0.05), 10) is None
+        assert await asyncio.wait_for(queue.claim(["email"], wait=0.05), WITHIN) is None
 
     async def test_a_released_job_wakes_a_waiting_claim(self, queue, waits):
         job = await start_job(queue)
-        waiting = asyncio.ensure_future(queue.claim(["email"], wait=30))
+        waiting = asyncio.ensure_future(queue.claim(["email"], wait=3600))
         await waits.begun()
 
         await queue.release(job.id, lease_token=job.lease_token)
 
-        again = await asyncio.wait_for(waiting, 10)
+        again = await asyncio.wait_for(waiting, WITHIN)
         assert again is not None
         assert again.id == job.id
 
     async def test_a_resumed_type_wakes_a_waiting_claim(self, queue, waits):
         job = await make_job(queue)
         await queue.pause("email")
-        waiting = asyncio.ensure_future(queue.claim(["email"], wait=30))
+        waiting = asyncio.ensure_future(queue.claim(["email"], wait=3600))
         await waits.begun()
 
         await queue.resume("email")
 
-        claimed = await asyncio.wait_for(waiting, 10)
+        claimed = await asyncio.wait_for(waiting, WITHIN)
         assert claimed is not None
         assert claimed.id == job.id
 
-    async def test_a_waiting_claim_gets_a_delayed_job_when_it_is_due(self, make_queue):
+    async def test_a_waiting_claim_gets_a_delayed_job_when_it_is_due(self, make_queue, bells_only):
         queue = make_queue(clock=SystemClock())
         job_id = await queue.enqueue("email", delay=0.3)
 
-        job = await queue.claim(wait=10)
+        job = await asyncio.wait_for(queue.claim(wait=3600), WITHIN)
 
         assert job is not None
         assert job.id == job_id
-        assert timedelta(0) <= job.started_at - job.run_at < timedelta(seconds=0.5)
+        assert job.started_at >= job.run_at
 
-    async def test_a_waiting_claim_gets_a_job_whose_lease_ran_out(self, make_queue):
+    async def test_a_waiting_claim_gets_a_job_whose_lease_ran_out(self, make_queue, bells_only):
         queue = make_queue(clock=SystemClock())
         lost = await start_job(queue, lease=0.2)
 
-        job = await queue.claim(wait=10)
+        job = await asyncio.wait_for(queue.claim(wait=3600), WITHIN)
 
         assert job is not None
         assert (job.id, job.losses) == (lost.id, 1)
-        assert timedelta(0) <= job.started_at - lost.lease_expires_at < timedelta(seconds=0.9)
+        assert job.started_at >= lost.lease_expires_at
 
     async def test_a_cancelled_wait_takes_no_job(self, queue, waits):
-        waiting = asyncio.ensure_future(queue.claim(wait=30))
+        waiting = asyncio.ensure_future(queue.claim(wait=3600))
         await waits.begun()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):

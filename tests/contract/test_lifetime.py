@@ -8,6 +8,7 @@ import pytest
 
 from jdobb_async_queue import Broadcaster, Idempotency, JobQueue, NewJob, QueueClosed
 from tests.support.jobs import claim_order, make_in_state, make_job, next_due, start_job, sweep
+from tests.support.waiting import WITHIN
 
 
 class TestClose:
@@ -78,7 +79,7 @@ class TestClose:
         await queue.close()
 
         with pytest.raises(QueueClosed):
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, WITHIN)
 
     async def test_a_queue_is_open_inside_its_block_and_closed_after_it(self, queue):
         async with queue as entered:

@@ -8,6 +8,7 @@ import pytest
 
 from jdobb_async_queue import JobNotFound, JobStatus, QueueClosed
 from tests.support.jobs import claim_job, get_job, make_in_state, make_job, start_job, sweep
+from tests.support.waiting import WITHIN
 
 
 class TestGet:
@@ -48,14 +49,11 @@ class TestWait:
         job = await start_job(queue)
         waiting = asyncio.ensure_future(queue.wait(job.id))
         await waits.begun()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
 
         await queue.complete(job.id, {"sent": 1})
 
-        done = await asyncio.wait_for(waiting, 10)
+        done = await asyncio.wait_for(waiting, WITHIN)
         assert (done.status, done.results, done.lease_token) == (JobStatus.COMPLETE, {"sent": 1}, None)
-        assert loop.time() - began < 0.9  # well before the safety look at one second
 
     async def test_an_expiry_ends_a_wait(self, queue, clock, waits):
         job = await make_job(queue, ttl=1)
@@ -65,7 +63,7 @@ class TestWait:
         clock.advance(1)
         await sweep(queue)
 
-        assert (await asyncio.wait_for(waiting, 10)).error.startswith("expired")
+        assert (await asyncio.wait_for(waiting, WITHIN)).error.startswith("expired")
 
     async def test_a_wait_goes_on_over_a_retry(self, queue, waits):
         job = await start_job(queue, max_attempts=2)
@@ -77,7 +75,7 @@ class TestWait:
 
         assert not waiting.done()
         await queue.complete(job.id)
-        assert (await asyncio.wait_for(waiting, 10)).attempt == 2
+        assert (await asyncio.wait_for(waiting, WITHIN)).attempt == 2
 
     @pytest.mark.parametrize("timeout", [0, 0.02])
     async def test_a_wait_that_is_too_long_times_out(self, queue, timeout):
@@ -97,7 +95,7 @@ class TestWait:
         await queue.cancel(job.id)
         await queue.delete(job.id)
 
-        (outcome,) = await asyncio.wait_for(asyncio.gather(waiting, return_exceptions=True), 10)
+        (outcome,) = await asyncio.wait_for(asyncio.gather(waiting, return_exceptions=True), WITHIN)
 
         assert isinstance(outcome, JobNotFound) or outcome.status is JobStatus.CANCELLED
 
@@ -109,7 +107,7 @@ class TestWait:
         await queue.close()
 
         with pytest.raises(QueueClosed):
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, WITHIN)
 
     async def test_many_may_wait_for_one_job(self, queue, waits):
         job = await start_job(queue)
@@ -118,7 +116,7 @@ class TestWait:
 
         await queue.complete(job.id)
 
-        done = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        done = await asyncio.wait_for(asyncio.gather(*waiting), WITHIN)
         assert {each.status for each in done} == {JobStatus.COMPLETE}
 
     async def test_a_negative_timeout_is_refused(self, queue):

@@ -11,6 +11,7 @@ from jdobb_async_queue import Broadcaster, JobQueue, JobUpdate
 from jdobb_async_queue.backends.base import UPDATES_KEPT
 from jdobb_async_queue.feeds import BACKLOG
 from tests.support.jobs import make_job, start_job
+from tests.support.waiting import WITHIN
 
 Item = tuple[str, JobUpdate | None]
 
@@ -23,7 +24,7 @@ async def collect(items: AsyncIterator[Item]) -> dict[str, list[int | None]]:
         async for job_id, update in items:
             found.setdefault(job_id, []).append(None if update is None else update.seq)
 
-    await asyncio.wait_for(read(), 20)
+    await asyncio.wait_for(read(), WITHIN)
     return found
 
 
@@ -160,7 +161,7 @@ class Following:
         """Read so many updates."""
         found: list[JobUpdate] = []
         while len(found) < count:
-            update = await asyncio.wait_for(anext(self.updates), 20)
+            update = await asyncio.wait_for(anext(self.updates), WITHIN)
             if update is not None:
                 found.append(update)
         return found

@@ -16,6 +16,7 @@ import pytest
 
 from jdobb_async_queue import Broadcaster, JobQueue
 from tests.support.fleet import Fleet, fleet_on
+from tests.support.waiting import WITHIN
 
 READERS, CUTS = 12, 150
 UPDATES = 200
@@ -110,13 +111,13 @@ async def watching(processes: Fleet, job_ids: list[str], path: str) -> AsyncIter
     limits = httpx.Limits(max_connections=None)
     async with AsyncExitStack() as stack:
         clients = [
-            await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=60, limits=limits))
+            await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=WITHIN, limits=limits))
             for url in replicas
         ]
         calm = [Reader([client], path, jobs=len(job_ids)) for client in clients]
         cut_off = [Reader(clients, path, jobs=len(job_ids)) for _ in range(READERS)]
         audience = Audience(calm, cut_off)
-        async with asyncio.timeout(60), asyncio.TaskGroup() as reading:
+        async with asyncio.timeout(3 * WITHIN), asyncio.TaskGroup() as reading:
             for reader in calm:
                 reading.create_task(reader.read())
             for number, reader in enumerate(cut_off):

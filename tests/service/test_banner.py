@@ -16,6 +16,7 @@ from jdobb_async_queue import JobRouter
 from jdobb_service.banner import banner, shown_backend
 from jdobb_service.settings import Settings
 from tests.support.serving import serving
+from tests.support.waiting import WITHIN
 
 URL = "http://127.0.0.1:8000"
 KEY = f"me:{'0' * 64}:enqueue"
@@ -55,9 +56,9 @@ def job_to_try(text: str) -> dict:
 async def test_the_line_works_as_printed_with_the_examples():
     async with serving([examples]) as service:
         line = line_to_try(banner(Settings(backend_url="memory://"), service.url, [examples]))
-        made = json.loads(await asyncio.to_thread(subprocess.check_output, line, timeout=20))
+        made = json.loads(await asyncio.to_thread(subprocess.check_output, line, timeout=WITHIN))
         assert made["job_type"] in examples.handlers
-        job = await service.queue.wait(made["id"], timeout=20)
+        job = await service.queue.wait(made["id"], timeout=WITHIN)
     assert job.status == "complete"
 
 

@@ -250,6 +250,7 @@ async def test_a_reader_that_takes_nothing_is_cut_and_can_go_on(monkeypatch: pyt
             await service.queue.complete(job_id)
             await eventually(lambda: service.state.streams.taken == 0)
             await eventually(lambda: len(service.server.server_state.connections) == 1)  # the test's own
+        monkeypatch.setattr(sse, "SEND_TIMEOUT", 600.0)
         rest = await read_all(service.client, f"/jobs/{job_id}/events", last_event_id="200")
     assert rest[-2].data["status"] == "complete"
 

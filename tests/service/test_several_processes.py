@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.fleet import Fleet, fleet_on, post
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -98,7 +98,7 @@ def test_quiet_reaches_a_worker_of_another_process(processes: Fleet):
     assert worker["pid"] == quiet_process.pid
     json_of(api, "POST", f"/workers/{worker['id']}/quiet")
     beats: set[str] = set()  # the third one follows an answer that held the order
-    until(lambda: beats.add(worker_on(api)["last_heartbeat_at"]) or len(beats) > 2)
+    until(lambda: beats.add(worker_on(api)["last_heartbeat_at"]) or len(beats) > 2, within=3 * WITHIN)
     processes.worker()
     jobs = [post(api) for _ in range(10)]
     until(lambda: all(status_of(api, job_id) == "complete" for job_id in jobs))
@@ -113,7 +113,7 @@ def test_stop_ends_a_worker_of_another_process(processes: Fleet):
     process = processes.worker()
     worker = worker_on(api)
     json_of(api, "POST", f"/workers/{worker['id']}/stop")
-    assert process.wait(20) == 0
+    assert process.wait(2 * WITHIN) == 0
     assert json_of(api, "GET", "/workers")["items"] == []
     assert api.post(f"/workers/{worker['id']}/stop").status_code == httpx.codes.NOT_FOUND
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from jdobb_async_queue import JobContext, JobRouter, NewJob, Worker
 from jdobb_service.idempotency import PATTERN
 from tests.support.serving import Running, code_of, pointers, serving
+from tests.support.waiting import WITHIN
 
 ECHO = {"job_type": "echo", "data": {"text": "hello"}}
 
@@ -193,7 +194,7 @@ async def test_a_value_over_its_limit_is_too_large(backend_url: str):
 
 async def test_waiting_delays_the_same_answer_until_the_job_is_terminal(service: Running):
     posting = asyncio.create_task(service.post(ECHO, prefer="wait=20"))
-    job = await service.queue.claim(wait=10)
+    job = await service.queue.claim(wait=WITHIN)
     await service.queue.complete(job.id, {"n": 1}, lease_token=job.lease_token)
     answer = await posting
     assert (answer.status_code, answer.json()["status"]) == (201, "complete")

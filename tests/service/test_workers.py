@@ -10,7 +10,7 @@ import pytest
 from jdobb_async_queue import JobContext, JobRouter
 from jdobb_service.keys import new_key
 from tests.support.serving import Running, code_of, serving
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 FIELDS = {
     "id", "host", "pid", "slots", "job_types", "jobs", "stopping", "directive", "started_at",
@@ -47,7 +47,7 @@ async def some_worker(
         found[:] = await workers(service, **headers)
         return bool(found) and is_so(found[0])
 
-    await eventually(is_there, 20)
+    await eventually(is_there)
     return found[0]
 
 
@@ -77,7 +77,7 @@ async def test_a_quiet_worker_takes_no_new_jobs_and_goes_on_with_its_own(backend
         again = await service.client.post(f"/workers/{worker['id']}/quiet")
         assert again.status_code == 200
         released.set()
-        assert (await service.queue.wait(first, 10)).status == "complete"
+        assert (await service.queue.wait(first, WITHIN)).status == "complete"
         assert (await service.client.get("/readyz")).status_code == 200
 
 

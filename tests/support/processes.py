@@ -17,6 +17,18 @@ from tests.support.ports import free_port
 from tests.support.waiting import WITHIN
 
 ROOT = Path(__file__).parents[2]
+UNHURRIED = [
+    sys.executable,
+    "-c",
+    """from jdobb_async_queue.worker import crew
+from jdobb_service import ending
+ending.LAST_RESORT = crew._TO_END = 600.0
+from jdobb_service import supervisor
+supervisor._MARGIN = 600.0
+from jdobb_service.cli import main
+main()""",
+]
+"""The command, which after the grace takes as long to end in good order as a slow machine needs."""
 
 
 @contextmanager

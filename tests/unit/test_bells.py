@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from jdobb_async_queue.backends.bells import ANY_TYPE, Bell, Bells, job_topic, type_topic
+from tests.support.waiting import WITHIN
 
 
 async def test_a_bell_that_rang_before_the_wait_does_not_wait():
     bell = Bell()
     bell.ring()
 
-    assert await asyncio.wait_for(bell.wait(), 5)
+    assert await asyncio.wait_for(bell.wait(), WITHIN)
 
 
 async def test_a_bell_wakes_its_waiter():
@@ -21,7 +22,7 @@ async def test_a_bell_wakes_its_waiter():
 
     bell.ring()
 
-    assert await asyncio.wait_for(waiting, 5)
+    assert await asyncio.wait_for(waiting, WITHIN)
 
 
 async def test_a_wait_ends_without_a_ring_when_its_time_is_up():
@@ -42,7 +43,7 @@ async def test_a_ring_between_clearing_and_waiting_is_not_lost():
     bell.clear()
     bell.ring()
 
-    assert await asyncio.wait_for(bell.wait(), 5)
+    assert await asyncio.wait_for(bell.wait(), WITHIN)
 
 
 async def test_ringing_often_is_like_ringing_once():
@@ -52,7 +53,7 @@ async def test_ringing_often_is_like_ringing_once():
     for _ in range(3):
         bell.ring()
 
-    assert await asyncio.wait_for(waiting, 5)
+    assert await asyncio.wait_for(waiting, WITHIN)
 
 
 async def test_a_cancelled_wait_leaves_a_bell_that_works():
@@ -64,7 +65,7 @@ async def test_a_cancelled_wait_leaves_a_bell_that_works():
 
     bell.ring()
 
-    assert await asyncio.wait_for(bell.wait(), 5)
+    assert await asyncio.wait_for(bell.wait(), WITHIN)
 
 
 def test_a_bell_rings_for_its_topics_alone():

@@ -18,13 +18,14 @@ async def server_findings(url: str) -> AsyncIterator[Finding]:
         async with Redis.from_url(url, decode_responses=True) as server:
             began = time.time()
             seconds, microseconds = await server.time()
-            ours = (began + time.time()) / 2
+            took = time.time() - began
             info, settings = await server.info(), await _settings(server)
     except (RedisError, OSError):
         return
     yield memory_finding(str(info.get("maxmemory_policy", "noeviction")))
     yield persistence_finding(info, settings)
-    yield clock_finding("the Redis server's", int(seconds) + int(microseconds) / 1e6 - ours)
+    ahead = int(seconds) + int(microseconds) / 1e6 - (began + took / 2)
+    yield clock_finding("the Redis server's", ahead, took)
 
 
 def memory_finding(policy: str) -> Finding:

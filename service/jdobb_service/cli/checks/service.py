@@ -30,7 +30,7 @@ async def _asked(client: HttpClient, url: str, handled: Collection[str]) -> Asyn
     detail = f"{url} is ready, stores jobs in {backend.get('name')}, {runs}, answers in {milliseconds(took)}"
     yield ok("service", detail)
     if ahead is not None:
-        yield clock_finding("the service's", ahead)
+        yield clock_finding("the service's", ahead, took)
     stats = await client.stats()
     yield ok("access", "may read jobs")
     for finding in work_findings(await client.workers(), stats.job_types, handled):
