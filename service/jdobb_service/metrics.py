@@ -103,12 +103,12 @@ class Metrics:
         )  # fmt: skip
         self._rescued = Counter(
             "jdobb_leases_expired",
-            "Expired leases that sweeps of this process's worker found.",
+            "Expired leases that sweeps of this process found.",
             registry=registry,
         )
         self._expired = Counter(
             "jdobb_jobs_expired",
-            "Jobs whose ttl ran out, found by sweeps of this process's worker.",
+            "Jobs whose ttl ran out, found by sweeps of this process.",
             registry=registry,
         )
         self._errors = Counter(

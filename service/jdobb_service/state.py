@@ -13,6 +13,7 @@ from jdobb_async_queue import BackendUnavailable, Broadcaster, JobQueue, JobRout
 from jdobb_service.closing import Closing
 from jdobb_service.job_types import JobTypes
 from jdobb_service.logs import bind_job
+from jdobb_service.maintenance import Maintenance
 from jdobb_service.metrics import Metrics
 from jdobb_service.security import Guard
 from jdobb_service.settings import Settings
@@ -48,6 +49,7 @@ class ServiceState:
         self.waits = Slots(settings.max_streams)
         handled = [job_type for router in routers for job_type in router.handlers]
         self.metrics = Metrics(handled, backend=self.queue.backend.name)
+        self.maintenance = Maintenance(self.queue, self.metrics, self.closing, is_done=lambda: self.runs_jobs)
         self.started = False
         self.supervisor: Supervisor | None = None
         if settings.workers and any(router.handlers for router in routers):
@@ -57,6 +59,11 @@ class ServiceState:
                 closing=self.closing,
             )
 
+    @property
+    def runs_jobs(self) -> bool:
+        """Tell whether a worker of this process runs now."""
+        return self.supervisor is not None and self.supervisor.running
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Open the queue and run the worker beside the block; drain and close when it is left."""
@@ -64,6 +71,7 @@ class ServiceState:
             await self.open()
             try:
                 async with contextlib.AsyncExitStack() as stack:
+                    await stack.enter_async_context(self.maintenance.running())
                     if self.supervisor is not None:
                         await stack.enter_async_context(self.supervisor.running_until_closed())
                     self.started = True

@@ -37,6 +37,7 @@ class TestClose:
         "set_job_type": lambda queue: queue.set_job_type("email"),
         "job_types": lambda queue: queue.job_types(),
         "workers": lambda queue: queue.workers(),
+        "maintain": lambda queue: queue.maintain(),
         "worker": lambda queue: queue.worker("w"),
         "register_worker": lambda queue: queue.register_worker("w"),
         "signal_worker": lambda queue: queue.signal_worker("w", "stop"),

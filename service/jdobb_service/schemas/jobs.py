@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+import jdobb_async_queue
 from jdobb_async_queue import AttemptError, JobPriority, JobStatus
 from jdobb_service.schemas.values import REQUEST, Attempts, Instant, Name, PositiveSeconds, Seconds
 
@@ -22,6 +23,11 @@ class RetryPolicy(BaseModel):
     cap: Annotated[float, Field(ge=0, le=31_536_000)] = 3600.0
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.2
     give_up_on: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=100)] = []
+
+    def as_given(self) -> jdobb_async_queue.RetryPolicy:
+        """Return the library's policy with the fields that were given: the others come from elsewhere."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return jdobb_async_queue.RetryPolicy(**given)
 
 
 class NewJob(BaseModel):

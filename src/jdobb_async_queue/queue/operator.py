@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_args
 
 from jdobb_async_queue import validation
-from jdobb_async_queue.models import Directive, Outcome
+from jdobb_async_queue.models import Directive, Maintained, Outcome
 from jdobb_async_queue.queue.core import QueueCore
 from jdobb_async_queue.records import TypeRecord, WorkerBeat
 from jdobb_async_queue.transitions import Transition
@@ -119,6 +119,17 @@ class Operator(QueueCore):
         backend = await self._ready()
         now = backend.now()
         return [worker_view(record, now) for record in await backend.workers()]
+
+    async def maintain(self, limit: int = 200) -> Maintained:
+        """Do what only time does: rescue, expire and prune up to ``limit`` jobs each.
+
+        Workers do it by themselves. Where none runs, since all of them are over HTTP, say, call it every few
+        seconds, from any number of processes; again at once while a number reaches the limit.
+        """
+        most = validation.count(limit, "limit")
+        backend = await self._ready()
+        swept = await backend.sweep(most, self._retention)
+        return Maintained(rescued=swept.rescued, expired=swept.expired, pruned=await backend.prune(most))
 
     async def worker(self, worker_id: str) -> WorkerInfo | None:
         """Return a registered worker; None when there is no such worker."""
