@@ -94,6 +94,10 @@ class JobHistory:
         ended = [end.at for end in self.ends if end.token == event.token]
         return min([event.since, *ended])
 
+    def was_replaced(self) -> bool:
+        """Tell whether the job may have taken the content of another enqueue while it waited."""
+        return len(self.ops() | {event.op for event in self.acknowledged}) > 1
+
     def ops(self) -> set[str]:
         """Return the ops that this job was made by, as producers, handlers and the final reading tell it."""
         ops = {event.op for event in self.acknowledged if event.created}
@@ -101,6 +105,12 @@ class JobHistory:
         if self.snapshot is not None and self.snapshot.op is not None:
             ops.add(self.snapshot.op)
         return ops
+
+    def attempt_of(self, event: Settled | Cancelled) -> int | None:
+        """Return the attempt that a call ended, as it says itself or by its token."""
+        token = event.token if isinstance(event, Settled) else None
+        claim = None if token is None else self.claim_of(token)
+        return event.attempt if claim is None else claim.attempt
 
     def claim_of(self, token: str) -> Claimed | Started | None:
         """Return what handed a token out."""
@@ -117,6 +127,8 @@ class History:
         """By op."""
         self.refused: dict[str, Refused] = {}
         self.faults: list[Fault] = []
+        self._faults_of: dict[tuple[str, str], list[Fault]] = defaultdict(list)
+        """By kind and target."""
         self.faults_ended: FaultsEnded | None = None
         self.drained: Drained | None = None
         for event in sorted(events, key=lambda event: event.at):
@@ -143,11 +155,12 @@ class History:
 
     def struck(self, worker: str, begin: float, end: float, *faults: str) -> Iterator[Fault]:
         """Yield the faults of these kinds that struck a worker, or the store, at some time in between."""
-        for fault in self.faults:
-            last = fault.at if fault.until is None else fault.until
-            is_meant = fault.fault in faults and fault.target in {worker, STORE}
-            if is_meant and fault.at <= end and (last >= begin or fault.fault == "kill"):
-                yield fault
+        for kind in faults:
+            for target in dict.fromkeys((worker, STORE)):
+                for fault in self._faults_of.get((kind, target), ()):
+                    last = fault.at if fault.until is None else fault.until
+                    if fault.at <= end and (last >= begin or kind == "kill"):
+                        yield fault
 
     def rolled_back(self, begin: float, end: float) -> bool:
         """Tell whether the store forgot something in between."""
@@ -200,6 +213,7 @@ class History:
                 self._job(event.job).snapshot = event
             case Fault():
                 self.faults.append(event)
+                self._faults_of[event.fault, event.target].append(event)
             case FaultsEnded():
                 self.faults_ended = event
             case Drained():
