@@ -154,7 +154,8 @@ async function beating(signal) {
 async function work({ job, cut }) {
   let outcome;
   try {
-    outcome = await settle(job, cut.signal);
+    // A claim that waited when we were told to be quiet may still bring a job.
+    outcome = await (directive === "quiet" ? giveBack : settle)(job, cut.signal);
   } catch (error) {
     if (cut.signal.aborted) return;
     if (!(error instanceof LeaseLost)) return fatal(error);
@@ -191,13 +192,17 @@ async function release() {
   const signal = AbortSignal.timeout(1000 * FAREWELL);
   for (const { job } of held.values()) {
     try {
-      await tell(post, job, "release", {}, signal);
-      console.log(`release ${job.id}`);
+      console.log(`${await giveBack(job, signal)} ${job.id}`);
     } catch (error) {
       if (!(error instanceof LeaseLost) && !signal.aborted) throw error;
       console.log(`${signal.aborted ? "not released" : "lost"} ${job.id}`);
     }
   }
+}
+
+async function giveBack(job, signal) {
+  await tell(post, job, "release", {}, signal);
+  return "release";
 }
 
 function fatal(error) {

@@ -171,7 +171,8 @@ class Worker:
 
     async def _attempt(self, job: Json) -> None:
         try:
-            outcome = await self._settle(job)
+            # A claim that waited when we were told to be quiet may still bring a job.
+            outcome = await (self._settle(job) if self._may_claim.is_set() else self._give_back(job))
         except LeaseLost:
             outcome = "lost"
         self._held.pop(job["lease_token"], None)  # when cancelled it stays, to be given back
@@ -209,12 +210,15 @@ class Worker:
             async with asyncio.timeout(FAREWELL):
                 for job in list(self._held.values()):
                     try:
-                        await self._tell(job, "release", {})
-                        print(f"release {job['id']}", flush=True)
+                        print(f"{await self._give_back(job)} {job['id']}", flush=True)
                     except LeaseLost:
                         print(f"lost {job['id']}", flush=True)
         except TimeoutError:
             print("the service is away: what is held comes back when its leases end", file=sys.stderr)
+
+    async def _give_back(self, job: Json) -> str:
+        await self._tell(job, "release", {})
+        return "release"
 
     async def _tell(self, job: Json, verb: str, said: Json, *, once: bool = False) -> httpx.Response:
         post = self._service.try_post if once else self._service.post

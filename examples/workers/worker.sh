@@ -5,14 +5,14 @@
 #
 # It counts the words of a text: {"job_type": "word-count", "data": {"text": "one two"}}. Put your own work into
 # `handle`. LEASE: seconds that a claim lasts unless renewed. PACE: seconds to rest after each part of a text.
+# CLAIM_WAIT: seconds, at most 30, that the service may keep a claim waiting; a directive is heard after that.
 set -uo pipefail
 set -m # each background job is a process group of its own, so that it can be ended as a whole
 
 url=${JDOBB_URL:-http://127.0.0.1:8000}
-lease=${LEASE:-30} pace=${PACE:-0}
+lease=${LEASE:-30} pace=${PACE:-0} claim_wait=${CLAIM_WAIT:-20}
 job_type=word-count
 worker_id=bash-${HOSTNAME:-host}-$$-$RANDOM$RANDOM # a directive such as `stop` stays with an id: new at each start
-claim_wait=20                                      # seconds that the service may keep a claim waiting
 farewell=5                                         # seconds for giving a job back at the end
 longest_pause=15
 bad_input=65 # EX_DATAERR of sysexits.h: another attempt would meet the same
@@ -239,7 +239,7 @@ until [[ $stopping ]]; do
   [[ $(status_of beat) == 200 ]] || refused beat
   case $(jq -r .directive "$folder/beat") in
     stop) break ;;
-    quiet) rest 5 && continue ;;
+    quiet) rest "$claim_wait" && continue ;;
   esac
   # A claim that is cut off gets nothing: the service gives back what nobody is there to receive.
   persist claim /worker/claim "$claim" || break

@@ -18,6 +18,7 @@ _LEASE = {"lease_token", "lease_expires_at"}
 _LARGE = frozenset({"data", "results", "errors"})
 _ETAG = re.compile(r'(?:W/)?"([^"]*)"')
 _SOON, _LATE = 1, 10
+_NOT_CACHED = {"cache-control": "no-store"}
 
 
 class JsonResponse(Response):
@@ -53,9 +54,14 @@ def page_json(page: JobPage, include: frozenset[str]) -> bytes:
     return page.__pydantic_serializer__.to_json(page, exclude=left_out)
 
 
-def json_response(value: Any) -> Response:
+def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a model as a response that nobody caches."""
-    return JsonResponse(to_json(value), 200, {"cache-control": "no-store"})
+    return JsonResponse(to_json(value), status, {**_NOT_CACHED, **(headers or {})})
+
+
+def no_content(headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response without a body that nobody caches."""
+    return Response(status_code=204, headers={**_NOT_CACHED, **(headers or {})})
 
 
 def validators(job: Job) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from jdobb_async_queue import JobRouter
+from jdobb_service.masking import without_password
 from jdobb_service.settings import Settings
 
 _HELLO = {"text": "hello"}
@@ -34,8 +35,7 @@ def shown_backend(url: str) -> str:
         return str(Path(rest[1:].partition("?")[0]).absolute())
     if scheme == "memory":
         return "memory: they are lost when this process ends"
-    credentials, at, host = rest.rpartition("@")
-    return f"{scheme}://***@{host}" if at and credentials else url
+    return without_password(url)
 
 
 def _first_steps(settings: Settings, url: str, models: dict[str, type[BaseModel] | None]) -> Iterator[str]:

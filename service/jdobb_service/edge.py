@@ -10,7 +10,6 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from urllib.parse import parse_qsl, urlencode
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -19,12 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jdobb_async_queue import BackendError
 from jdobb_service.body_limits import BodyLimits
 from jdobb_service.hosts import ANY_HOST_PATHS, AllowedHosts
+from jdobb_service.masking import shown_path, shown_query
 from jdobb_service.metrics import Metrics
 from jdobb_service.problems import Problem, problem_of
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
-_SECRETS = frozenset({"sig"})
-_MAX_LOGGED = 256
 _DIGITS = 15
 
 log = structlog.get_logger("jdobb_service.http")
@@ -150,16 +148,10 @@ def _log(request: _Request, answer: _Answer, seconds: float) -> None:
     write(
         "request",
         method=scope["method"],
-        path=scope["path"][:_MAX_LOGGED],
-        **({"query": redacted(scope["query_string"])} if scope.get("query_string") else {}),
+        path=shown_path(scope["path"]),
+        **({"query": shown_query(scope["query_string"])} if scope.get("query_string") else {}),
         status=answer.status,
         ms=round(seconds * 1000, 1),
         request_id=request.id,
         caller=state.get("caller"),
     )
-
-
-def redacted(query: bytes) -> str:
-    """Return a query string whose secrets are replaced, cut to what a log line needs."""
-    pairs = parse_qsl(query[: 4 * _MAX_LOGGED].decode("latin-1"), keep_blank_values=True)
-    return urlencode([(name, "***" if name in _SECRETS else value) for name, value in pairs])[:_MAX_LOGGED]

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from structlog.typing import EventDict, Processor
 
 from jdobb_async_queue import facts
+from jdobb_service.masking import masked
 from jdobb_service.settings import Settings
 
 _QUIET = {"uvicorn.error": logging.WARNING, "sse_starlette": logging.INFO, "asyncio": logging.WARNING}
@@ -28,7 +29,7 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         *([_add_pid] if settings.processes > 1 else []),
     ]
-    rendering = _console() if console else _json()
+    rendering = [*(_console() if console else _json()), _masked]
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -66,6 +67,11 @@ def _add_pid(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Say which of the processes that log to one place it is."""
     event["pid"] = os.getpid()
     return event
+
+
+def _masked(_logger: Any, _method: str, line: Any) -> str:
+    """Take secrets out of a line, whatever they came in: the message of an error may quote an address."""
+    return masked(line)
 
 
 # Tracebacks go without the values of local variables: those are payloads and secrets.

@@ -102,10 +102,14 @@ class Metrics:
             buckets=_RUN, registry=registry,
         )  # fmt: skip
         self._rescued = Counter(
-            "jdobb_leases_expired", "Expired leases that this process's worker found.", registry=registry
+            "jdobb_leases_expired",
+            "Expired leases that sweeps of this process found.",
+            registry=registry,
         )
         self._expired = Counter(
-            "jdobb_jobs_expired", "Jobs whose ttl ran out, found by this process's worker.", registry=registry
+            "jdobb_jobs_expired",
+            "Jobs whose ttl ran out, found by sweeps of this process.",
+            registry=registry,
         )
         self._errors = Counter(
             "jdobb_backend_errors", "Calls that the backend did not answer, by who made them.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from jdobb_async_queue import JobPriority, NewJob, RetryPolicy
+from jdobb_async_queue import JobPriority, NewJob
 from jdobb_service.operations import Call
 from jdobb_service.problems import Problem, refused
 from jdobb_service.schemas import jobs as wire
@@ -20,8 +20,7 @@ def new_job(call: Call, body: wire.NewJob) -> NewJob:
     fields["job_id"] = fields.pop("id", None)
     fields["priority"] = JobPriority(body.priority)
     if body.retry is not None:
-        named = body.retry.model_fields_set
-        fields["retry"] = RetryPolicy(**{name: getattr(body.retry, name) for name in named})
+        fields["retry"] = body.retry.as_given()
     traceparent = call.header(b"traceparent") or ""
     return NewJob(
         **fields,

@@ -30,6 +30,7 @@ from jdobb_async_queue import (
     QueueClosed,
     QueueFull,
 )
+from jdobb_service.masking import masked
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:jdobb:problem:"
@@ -219,7 +220,7 @@ def within(problem: Problem, *path: str | int) -> Problem:
 
 def parameter(name: str) -> str:
     """Return how ``errors`` points at a query parameter."""
-    return "?" + quote(name[:200], errors="replace")
+    return "?" + quote(masked(name)[:200], safe="/*", errors="replace")
 
 
 _CODES: tuple[tuple[type[Exception], str], ...] = (

@@ -130,6 +130,11 @@ def lacking(*scopes: str) -> Problem:
     )
 
 
+def not_for_type(places: Iterable[dict[str, str]] = ()) -> Problem:
+    """Return the refusal of a caller whose key is not for a job type; ``places`` name it."""
+    return Problem("insufficient-scope", "The API key is not for this job type.", errors=places)
+
+
 def is_loopback(server: tuple[str, int | None] | None) -> bool:
     """Tell whether the socket that a request came in on is bound to loopback (or to a file)."""
     return server is None or server[1] is None or is_loopback_address(server[0])

@@ -10,9 +10,8 @@ from typing import Any, Literal
 from pydantic_core import to_jsonable_python
 
 from jdobb_service.keys import ApiKey
+from jdobb_service.masking import MASK, without_password
 from jdobb_service.settings import PREFIX, Settings, read_file
-
-MASK = "***"
 
 Source = Literal["argument", "environment", "file", "default"]
 
@@ -40,16 +39,6 @@ def shown_settings(settings: Settings, arguments: Collection[str] = ()) -> list[
 
     names = type(settings).model_fields
     return [Setting(name, _shown(name, getattr(settings, name)), source(name)) for name in names]
-
-
-def without_password(url: str) -> str:
-    """Return a backend's URL without what may be secret: credentials, and the values of its options."""
-    scheme, separator, rest = url.partition("://")
-    place, mark, options = rest.partition("?")
-    _, at, host = place.rpartition("@")
-    names = [pair.partition("=")[0] for pair in options.split("&")]
-    shown = f"{scheme}{separator}{f'{MASK}@{host}' if at else place}"
-    return shown + mark + "&".join(f"{name}={MASK}" for name in names) if mark else shown
 
 
 def _shown(name: str, value: Any) -> Any:

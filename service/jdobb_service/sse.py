@@ -31,6 +31,7 @@ from starlette.types import Receive, Scope, Send
 
 from jdobb_async_queue import BackendError, JobNotFound, JobStatus, JobUpdate
 from jdobb_service import examples
+from jdobb_service.masking import shown_path
 from jdobb_service.operations import SCHEMAS, Call
 from jdobb_service.schemas.events import ServerShutdown, StreamEnd
 
@@ -128,7 +129,7 @@ class EventStream(EventSourceResponse):
             try:
                 await super().__call__(scope, receive, send)
             except SendTimeoutError:
-                log.info("reader took nothing", path=scope["path"][:256], seconds=SEND_TIMEOUT)
+                log.info("reader took nothing", path=shown_path(scope["path"]), seconds=SEND_TIMEOUT)
                 abort = cast("Callable[[], None] | None", scope.get(ABORT))
                 if abort is not None:
                     abort()
@@ -206,7 +207,7 @@ class Live(Generic[T]):
         except (StopAsyncIteration, JobNotFound):
             self.ended = True
         except BackendError as error:
-            path = self._call.scope["path"][:256]
+            path = shown_path(self._call.scope["path"])
             self._call.state.metrics.backend_failed("stream")
             log.warning("stream lost its backend", path=path, error=str(error))
         return None

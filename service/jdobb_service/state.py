@@ -11,9 +11,9 @@ import structlog
 
 from jdobb_async_queue import BackendUnavailable, Broadcaster, JobQueue, JobRouter, Worker
 from jdobb_service.closing import Closing
-from jdobb_service.http_workers import HttpWorkers
 from jdobb_service.job_types import JobTypes
 from jdobb_service.logs import bind_job
+from jdobb_service.maintenance import Maintenance
 from jdobb_service.metrics import Metrics
 from jdobb_service.security import Guard
 from jdobb_service.settings import Settings
@@ -45,11 +45,11 @@ class ServiceState:
         self.signer = Signer(settings.signing_secret)
         self.guard = Guard(settings.keys(), self.signer, allow_anonymous=settings.allow_anonymous)
         self.job_types = JobTypes(self.queue, routers, closed=settings.closed_job_types)
-        self.http_workers = HttpWorkers(self.queue)
         self.streams = Slots(settings.max_streams, settings.max_streams_per_caller)
         self.waits = Slots(settings.max_streams)
         handled = [job_type for router in routers for job_type in router.handlers]
         self.metrics = Metrics(handled, backend=self.queue.backend.name)
+        self.maintenance = Maintenance(self.queue, self.metrics, self.closing, is_done=lambda: self.runs_jobs)
         self.started = False
         self.supervisor: Supervisor | None = None
         if settings.workers and any(router.handlers for router in routers):
@@ -59,6 +59,11 @@ class ServiceState:
                 closing=self.closing,
             )
 
+    @property
+    def runs_jobs(self) -> bool:
+        """Tell whether a worker of this process runs now."""
+        return self.supervisor is not None and self.supervisor.running
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Open the queue and run the worker beside the block; drain and close when it is left."""
@@ -66,6 +71,7 @@ class ServiceState:
             await self.open()
             try:
                 async with contextlib.AsyncExitStack() as stack:
+                    await stack.enter_async_context(self.maintenance.running())
                     if self.supervisor is not None:
                         await stack.enter_async_context(self.supervisor.running_until_closed())
                     self.started = True

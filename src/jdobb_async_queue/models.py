@@ -288,6 +288,16 @@ class WorkerInfo(BaseModel):
     stale: bool = False
 
 
+class Maintained(BaseModel):
+    """What one step of maintenance did, in numbers of jobs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rescued: int
+    expired: int
+    pruned: int
+
+
 class HistoryPoint(BaseModel):
     """One minute of one job type: how many jobs ended how, and how long they waited and ran (seconds)."""
 

@@ -7,7 +7,7 @@ stays what it was, and nobody can reach into a store through it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -228,7 +228,7 @@ class TypeRecord:
     pause_until: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class WorkerRecord:
     """A worker's entry in the registry."""
 
@@ -242,3 +242,24 @@ class WorkerRecord:
     started_at: int
     last_heartbeat_at: int
     directive: str = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerBeat:
+    """What a worker says of itself; of what is None the entry keeps what it has."""
+
+    id: str
+    host: str | None = None
+    pid: int | None = None
+    slots: int | None = None
+    job_types: tuple[str, ...] | None = None
+    jobs: tuple[str, ...] | None = None
+    stopping: tuple[str, ...] | None = None
+    started_at: int | None = None
+
+    def onto(self, known: WorkerRecord | None, now: int) -> WorkerRecord:
+        """Return the entry after this beat; None is no entry yet."""
+        entry = known or WorkerRecord(self.id, "", 0, 1, (), (), (), now, now)
+        said = {part.name: getattr(self, part.name) for part in fields(self)}
+        news = {name: value for name, value in said.items() if value is not None}
+        return replace(entry, **news, last_heartbeat_at=now)

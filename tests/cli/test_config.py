@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jdobb_service.keys import new_key
-from jdobb_service.setting_sources import without_password
+from jdobb_service.masking import without_password
 from jdobb_service.settings import Settings
 from tests.cli.command import Jdobb
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from jdobb_async_queue.records import WorkerRecord
+from jdobb_async_queue.records import WorkerBeat
 
 
-def worker(worker_id: str = "w1", started_at: int = 1000, **fields) -> WorkerRecord:
-    known = {
+def worker(worker_id: str = "w1", started_at: int = 1000, **fields) -> WorkerBeat:
+    said = {
         "host": "box", "pid": 42, "slots": 10, "job_types": ("email", "report"), "jobs": ("a",),
-        "stopping": (), "last_heartbeat_at": 0,
+        "stopping": (),
     }  # fmt: skip
-    return WorkerRecord(worker_id, started_at=started_at, **(known | fields))
+    return WorkerBeat(worker_id, started_at=started_at, **(said | fields))
 
 
 async def test_no_workers_are_known_at_first(queue):
@@ -47,6 +48,55 @@ async def test_a_later_beat_refreshes_the_entry(queue, clock):
     assert (known.jobs, known.slots, known.job_types) == (["b", "c"], 3, ["email"])
     assert known.last_heartbeat_at == clock.time
     assert (clock.time - known.started_at).total_seconds() == 5
+
+
+async def test_a_beat_leaves_alone_what_it_does_not_tell(queue, clock):
+    await queue.open()
+    began = clock.now()
+    await queue.backend.beat_worker(WorkerBeat("w1"))
+    (known,) = await queue.workers()
+    assert (known.host, known.pid, known.slots) == ("", 0, 1)
+    assert (known.job_types, known.jobs, known.stopping) == ([], [], [])
+    assert known.started_at == known.last_heartbeat_at == clock.time
+
+    clock.advance(5)
+    await queue.backend.beat_worker(WorkerBeat("w1", jobs=("a", "b"), stopping=("b",), pid=7))
+    await queue.signal_worker("w1", "quiet")
+    clock.advance(5)
+    directive = await queue.backend.beat_worker(
+        WorkerBeat("w1", host="box", slots=3, job_types=("email",), stopping=())
+    )
+
+    (known,) = await queue.workers()
+    assert directive == known.directive == "quiet"
+    assert (known.host, known.pid, known.slots) == ("box", 7, 3)
+    assert (known.job_types, known.jobs, known.stopping) == (["email"], ["a", "b"], [])
+    assert (known.started_at.timestamp() * 1000, known.last_heartbeat_at) == (began, clock.time)
+
+
+async def test_of_beats_at_the_same_time_none_takes_back_what_another_tells(queue):
+    for number in range(20):
+        jobs, job_types = [f"job-{number}"], [f"type-{number}"]
+        await asyncio.gather(
+            queue.register_worker("w1", jobs=jobs), queue.register_worker("w1", job_types=job_types)
+        )
+        (known,) = await queue.workers()
+        assert (known.jobs, known.job_types) == (jobs, job_types)
+
+
+async def test_one_worker_is_read_by_its_id(queue):
+    assert await queue.worker("a") is None
+    for worker_id, pid in (("a", 1), ("b", 2)):
+        await queue.register_worker(worker_id, pid=pid, jobs=["x"])
+    await queue.signal_worker("a", "stop")
+
+    first, second = [await queue.worker(worker_id) for worker_id in ("a", "b")]
+
+    assert (first.id, first.pid, first.directive) == ("a", 1, "stop")
+    assert (second.id, second.pid, second.directive) == ("b", 2, "run")
+    assert sorted(await queue.workers(), key=lambda known: known.id) == [first, second]
+    await queue.backend.remove_worker("a")
+    assert await queue.worker("a") is None
 
 
 async def test_workers_come_latest_started_first(queue):

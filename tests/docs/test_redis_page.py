@@ -60,7 +60,7 @@ async def test_a_server_that_is_used_has_no_other_keys_and_those_have_their_type
         name: [kind] for name, kind in found.items()
     }
     missing = {key.name for key in KEYS} - {key.name for keys in described.values() for key in keys}
-    assert missing <= {"never", "wake", "wake:<type>", "worker_directives"}, "an idle worker takes some away"
+    assert missing <= {"never", "wake", "wake:<type>"}, "an idle worker takes some away"
 
 
 @asynccontextmanager

@@ -78,6 +78,19 @@ async def has_said(worker: Process, text: str) -> None:
     await eventually(lambda: text in worker.said(), within=2 * WITHIN)
 
 
+async def id_after(queue: JobQueue, *, beats: int) -> str:
+    """Wait for so many more heartbeats of the only worker, and return its id."""
+    seen: set[object] = set()
+
+    async def enough() -> bool:
+        seen.update(worker.last_heartbeat_at for worker in await queue.workers())
+        return len(seen) > beats
+
+    await eventually(enough, within=60)
+    (worker,) = await queue.workers()
+    return worker.id
+
+
 async def test_jobs_complete_and_their_progress_is_seen(
     launcher: Launcher, service: Service, queue: JobQueue
 ):
@@ -174,6 +187,43 @@ async def test_the_directive_to_stop_gives_the_job_back_and_ends_the_worker(
         assert await asyncio.to_thread(worker.process.wait, 2 * WITHIN) == 0
         job = await get_job(queue, job_id)
     assert (job.status, job.failures) == ("pending", 0)
+
+
+async def test_a_quiet_worker_claims_nothing_until_it_may_and_ends_when_told(
+    launcher: Launcher, service: Service, queue: JobQueue
+):
+    with launcher.started(service.url, lease=3, claim_wait=1) as worker:
+        assert (await ended(queue, await queue.enqueue(TYPE, TEXT))).status == "complete"
+        worker_id = await id_after(queue, beats=1)
+        await queue.signal_worker(worker_id, "quiet")
+        await id_after(queue, beats=3)  # the last one follows an answer that held the directive
+        job_id = await queue.enqueue(TYPE, TEXT)
+        await id_after(queue, beats=3)
+        job = await get_job(queue, job_id)
+        assert (job.status, job.attempt <= 1) == ("pending", True), "a claim that waited then gives it back"
+
+        await queue.signal_worker(worker_id, "run")
+        job = await ended(queue, job_id)
+        assert (job.results, job.failures, job.losses) == (WORDS, 0, 0)
+        await queue.signal_worker(worker_id, "stop")
+        assert await asyncio.to_thread(worker.process.wait, 60) == 0
+
+
+async def test_a_worker_that_is_told_to_be_quiet_goes_on_with_what_it_runs(
+    launcher: Launcher, service: Service, queue: JobQueue
+):
+    first, second = [await queue.enqueue(TYPE, TEXT) for _ in range(2)]
+    with launcher.started(service.url, lease=3, claim_wait=1, pace=FOR_EVER) as worker:
+        await in_the_middle(queue, first)
+        await queue.signal_worker(await id_after(queue, beats=1), "quiet")
+        await id_after(queue, beats=3)
+        assert (await get_job(queue, first)).status == "processing"
+
+        await queue.complete(first, {"words": "by hand"})
+        await has_said(worker, f"lost {first}")
+        await id_after(queue, beats=3)
+        job = await get_job(queue, second)
+        assert (job.status, job.attempt) == ("pending", 0)
 
 
 async def test_a_restart_of_the_service_costs_no_job(launcher: Launcher, service: Service, queue: JobQueue):

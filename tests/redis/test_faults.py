@@ -310,6 +310,32 @@ async def test_a_user_who_may_not_see_the_configuration_can_work(open_queue, ser
     assert queue.backend.durability == "normal"
 
 
+@pytest.mark.parametrize("denied", ["bzpopmin", "subscribe"])
+async def test_a_user_who_may_not_listen_is_told_once_and_looks_by_itself(open_queue, server, caplog, denied):
+    server.command("ACL", "SETUSER", "ada", "on", ">s3cret", "~*", "&*", "+@all", f"-{denied}")
+    queue = open_queue(server.url.replace("//", "//ada:s3cret@"))
+    worker = Worker(queue, poll_interval=0.05)
+
+    async def email(ctx): ...
+
+    worker.register_handler("email", email)
+
+    def warnings() -> list[str]:
+        return [line for line in caplog.messages if "does not allow" in line]
+
+    running = asyncio.ensure_future(worker.run())
+    try:
+        await eventually(warnings)
+        done = [await queue.wait(await queue.enqueue("email"), WITHIN) for _ in range(2)]
+    finally:
+        await worker.stop()
+        await running
+
+    assert [job.status for job in done] == ["complete", "complete"]
+    assert len(warnings()) == 1
+    assert denied in warnings()[0].lower()
+
+
 # -- a server that is not there ----------------------------------------------------------------------------
 
 

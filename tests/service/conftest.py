@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.callers import KEYS
 from tests.support.redis_server import RedisServer
 from tests.support.serving import Running, serving
 
@@ -40,4 +41,11 @@ async def service(backend_url: str) -> AsyncIterator[Running]:
 async def on_memory() -> AsyncIterator[Running]:
     """Return a service on memory, for what has nothing to do with the backend."""
     async with serving() as running:
+        yield running
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[Running]:
+    """Return a service on memory with API keys; ``tests.support.callers`` has them."""
+    async with serving(api_keys=tuple(key for key, _ in KEYS.values())) as running:
         yield running

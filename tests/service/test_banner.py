@@ -97,6 +97,9 @@ def test_where_keys_are_asked_for_the_line_has_a_place_for_one():
 
 def test_what_is_shown_of_a_backend_holds_no_password(tmp_path: Path):
     assert shown_backend("redis://user:hunter2@host:6379/0") == "redis://***@host:6379/0"
+    assert (
+        shown_backend("redis://host?username=me&password=hunter2") == "redis://host?username=***&password=***"
+    )
     assert shown_backend("sqlite:////var/lib/jobs.db") == "/var/lib/jobs.db"
     assert shown_backend("sqlite:///jobs.db") == str(tmp_path / "jobs.db")
     assert shown_backend("sqlite:///:memory:") == "sqlite:///:memory:"

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from jdobb_service.keys import new_key
+from jdobb_service.masking import masked
 from tests.support.processes import service
+from tests.support.serving import Running
 from tests.support.waiting import until
 
 MARKED = "m4rked-payload"
@@ -39,6 +42,8 @@ submit = JobQueue.submit
 async def defective(self, job, **options):
     if job.job_type == "defect":
         raise RuntimeError("a defect")
+    if job.job_type == "quote":
+        raise RuntimeError(f"a defect with {job.data['x']}")
     return await submit(self, job, **options)
 
 JobQueue.submit = defective
@@ -112,3 +117,61 @@ def test_neither_payloads_nor_keys_are_in_any_line_even_of_a_defect(log: Path, f
     assert "defective" in text, "the traceback names the place"
     secrets = [MARKED, secret, secret.rpartition("_")[2], key.sha256, "t0ps3cret", "wr0ngs3cret"]
     assert [word for word in secrets if word in text] == []
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_key_in_an_address_is_in_no_line_and_in_no_problem(log: Path, form: str):
+    key, secret = new_key("shop", ("admin",))
+    own = "h0mem4de"
+    with service(
+        "speaking:router", "--backend-url", "memory://", "--log-format", form, "--log-level", "debug",
+        log=log, PYTHONPATH=str(log.parent), JDOBB_API_KEYS=str(key),
+    ) as client:  # fmt: skip
+        client.headers["authorization"] = f"Bearer {secret}"
+        sig = client.post("/events/token", json={"jobs": [_post(client, "speak").json()["id"]]}).json()["sig"]
+        body = {"job_type": "quote", "data": {"x": f"{secret} {sig}"}}
+        answers = [client.post("/jobs", json=body)]
+        for looks in (secret, sig):
+            paths = [f"/jobs/{looks}", f"/jobs/{looks}/events", f"/{looks}/jobs", f"/jobs?x={looks}"]
+            paths += [
+                f"/jobs?{looks}",
+                f"/jobs?{looks}=1",
+                f"/jobs?limit=Bearer%20{looks}",
+                f"/%5f?x=;{looks}",
+            ]
+            paths += [f"/jobs?{'x' * 1000}={looks}", f"/jobs?{'token=x&' * 200}x={looks}"]
+            answers += [client.get(path) for path in paths]
+        names = "sig", "api_key", "apikey", "token", "access_token", "X-API-Key", "password", "secret", "auth"
+        answers += [client.get("/jobs", params={name: own}) for name in names]
+        answers.append(client.get("/jobs", params={"cursor": "c0urs0r", "status": "st4tus"}))
+    text = log.read_text()
+    assert "a defect with *** ***" in text
+    assert text.count("***") > len(answers)
+    assert "c0urs0r" in text
+    assert "st4tus" in text
+    assert [word for word in (secret, secret[-43:], sig, sig[-43:], own) if word in text] == []
+    told = [answer.text for answer in answers]
+    assert not [word for word in (secret, sig, own) if any(word in each for each in told)]
+
+
+async def test_an_application_that_logs_by_itself_gets_no_key_either(on_memory: Running):
+    _, secret = new_key("shop")
+    with capture_logs() as said:
+        await on_memory.client.get(f"/jobs/{secret}", params={"x": secret, "api_key": "h0mem4de"})
+    (line,) = [line for line in said if line["event"] == "request"]
+    assert (line["path"], line["query"]) == ("/jobs/***", "x=***&api_key=***")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jdobb_async_queue.backends.sqlite.connection",
+        "/site-packages/jdobb_service/routes/listing.py",
+        "jdobb_queue_latency_seconds_bucket",
+        "jdobb_worker_restarts_total",
+        "AQAAAA",
+        "01a20f50-bbd9-7000-85fd-0afaad397c43",
+    ],
+)
+def test_what_only_begins_like_a_key_is_left_alone(text: str):
+    assert masked(text) == text

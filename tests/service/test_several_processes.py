@@ -125,3 +125,38 @@ def test_a_schema_put_in_one_process_is_kept_to_in_another(processes: Fleet):
     refused = httpx.codes.UNPROCESSABLE_ENTITY
     until(lambda: other.post("/jobs", json={"job_type": "mail"}).status_code == refused)
     assert post(other, job_type="mail", data={"to": "ada"})
+
+
+def test_an_http_worker_shows_what_it_said_last_whichever_process_heard_it(processes: Fleet):
+    one, other = processes.api(), processes.api()
+    post(one, job_type="mail")
+    post(one, job_type="mail")
+
+    def claim(client: httpx.Client, *job_types: str, limit: int = 1) -> list[dict[str, Any]]:
+        answer = client.post("/worker/claim", json={"worker_id": "w", "job_types": job_types, "limit": limit})
+        assert answer.is_success
+        return answer.json()["jobs"] if answer.content else []
+
+    def beat(client: httpx.Client, *jobs: dict[str, Any]) -> str:
+        leases = [{"job_id": job["id"], "lease_token": job["lease_token"]} for job in jobs]
+        answer = json_of(client, "POST", "/worker/heartbeat", worker_id="w", leases=leases)
+        return str(answer["directive"])
+
+    first, second = claim(one, "mail", limit=2)
+    assert beat(one, first, second) == "run"
+    began = worker_on(one)["started_at"]
+    for job in (first, second):
+        json_of(other, "POST", f"/worker/jobs/{job['id']}/complete", lease_token=job["lease_token"])
+    assert beat(other) == "run"
+    json_of(other, "POST", "/workers/w/quiet")
+    assert claim(one, "mail", "sms") == []
+
+    for client in (one, other):
+        worker = worker_on(client)
+        assert (worker["jobs"], worker["job_types"], worker["slots"]) == ([], ["mail", "sms"], 2)
+        assert (worker["started_at"], worker["directive"]) == (began, "quiet")
+    third = post(other, job_type="sms")
+    (job,) = claim(other, "sms")
+    assert beat(other, job) == "quiet"
+    assert [worker_on(client)["jobs"] for client in (one, other)] == [[third], [third]]
+    assert [worker_on(client)["job_types"] for client in (one, other)] == [["sms"], ["sms"]]

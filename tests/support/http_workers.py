@@ -42,6 +42,7 @@ class Launcher:
         name: str = "worker",
         slots: int = 1,
         lease: float = 60,
+        claim_wait: float | None = None,
         pace: float = 0,
         key: str | None = None,
         exit_code: int = 0,
@@ -56,6 +57,7 @@ class Launcher:
                 variable: value for variable, value in os.environ.items() if not variable.startswith("JDOBB_")
             },
             **{option.upper(): value for option, value in options.items()},
+            **({} if claim_wait is None else {"CLAIM_WAIT": f"{claim_wait:g}"}),
             **({} if key is None else {"JDOBB_API_KEY": key}),
             "JDOBB_URL": url,
             "PATH": self._path(),

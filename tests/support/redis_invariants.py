@@ -173,8 +173,7 @@ class NamespaceKeys:
         }
         assert self.values.get("idempotency_ends", {}) == ends
         assert self.values.get("settings", set()) == set(self.instances["type:<type>"])
-        assert set(self.values.get("workers", {})) == set(self.values.get("worker_beats", {}))
-        assert set(self.values.get("worker_directives", {})) <= set(self.values.get("workers", {}))
+        assert set(self.values.get("worker_beats", {})) == set(self.instances["worker:<name>"])
         for instants, figures in (("minutes", "minute:<instant>"), ("hours", "errors:<instant>")):
             expected = {instant: float(instant) for instant in self.instances[figures]}
             assert self.values.get(instants, {}) == expected

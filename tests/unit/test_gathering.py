@@ -76,44 +76,44 @@ async def test_a_few_wait_for_the_flight_to_return(recorder):
 async def test_many_leave_while_a_flight_is_away_but_no_third_does(recorder):
     call(recorder, "a")
     await settled()
-    call(recorder, *"bcdefghi")
+    call(recorder, *"bcdefghijklm")
     await settled()
-    call(recorder, *"jklmnopq")
+    call(recorder, *"nopqrstuvwxy")
     await settled()
-    assert recorder.left == [["a"], [*"bcdefghi"]]
+    assert recorder.left == [["a"], [*"bcdefghijklm"]]
     recorder.back[1].set()
     await settled()
-    assert recorder.left[2:] == [[*"jklmnopq"]]
+    assert recorder.left[2:] == [[*"nopqrstuvwxy"]]
 
 
 async def test_one_heavy_operation_is_many(recorder):
     call(recorder, "a")
     await settled()
-    call(recorder, "claim*8")
+    call(recorder, "claim*12")
     await settled()
-    assert recorder.left == [["a"], ["claim*8"]]
+    assert recorder.left == [["a"], ["claim*12"]]
 
 
 async def test_what_concerns_the_same_subject_never_overtakes(recorder):
     call(recorder, "job1:log")
     await settled()
-    call(recorder, "job1:complete*9", "x*9")
+    call(recorder, "job1:complete*12", "x*12")
     await settled()
     assert recorder.left == [["job1:log"]]
     recorder.back[0].set()
     await settled()
-    assert recorder.left == [["job1:log"], ["job1:complete*9", "x*9"]]
+    assert recorder.left == [["job1:log"], ["job1:complete*12", "x*12"]]
 
 
 async def test_a_flight_takes_what_waits_before_one_that_must_not_overtake(recorder):
     call(recorder, "job1:log")
     await settled()
-    call(recorder, "y*9", "job1:complete*9", "x*9")
+    call(recorder, "y*12", "job1:complete*12", "x*12")
     await settled()
-    assert recorder.left == [["job1:log"], ["y*9"]]
+    assert recorder.left == [["job1:log"], ["y*12"]]
     recorder.back[0].set()
     await settled()
-    assert recorder.left[2] == ["job1:complete*9", "x*9"]
+    assert recorder.left[2] == ["job1:complete*12", "x*12"]
 
 
 async def test_what_was_called_together_keeps_its_order_over_several_flights():
@@ -146,9 +146,9 @@ async def test_a_batch_is_bounded(limits, first):
 
 async def test_an_operation_beyond_the_bounds_leaves_alone():
     recorder = Recorder(flights=1, weight=4)
-    call(recorder, "a*9", "b*1")
+    call(recorder, "a*12", "b*1")
     await settled()
-    assert recorder.left == [["a*9"]]
+    assert recorder.left == [["a*12"]]
 
 
 async def test_cancelled_callers_take_no_room_in_a_flight(recorder):
@@ -169,7 +169,7 @@ async def test_cancelled_callers_take_no_room_in_a_flight(recorder):
 async def test_closing_waits_for_all_flights_and_what_waits_behind_them(recorder):
     called = call(recorder, "a")
     await settled()
-    called += call(recorder, *"bcdefghi")
+    called += call(recorder, *"bcdefghijklm")
     await settled()
     called += call(recorder, "z")
     await settled()
@@ -179,4 +179,4 @@ async def test_closing_waits_for_all_flights_and_what_waits_behind_them(recorder
         assert not closing.done()
         recorder.back[flight].set()
     await closing
-    assert [task.result() for task in called] == [*"ABCDEFGHIZ"]
+    assert [task.result() for task in called] == [*"ABCDEFGHIJKLMZ"]

@@ -8,7 +8,7 @@ from jdobb_async_queue import Idempotency, JobQueue, NewJob
 from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_async_queue.backends.memory.indexes import LazyHeap
 from jdobb_async_queue.backends.memory.ordered import Ordered
-from jdobb_async_queue.records import WorkerRecord
+from jdobb_async_queue.records import WorkerBeat
 from tests.support.clock import ManualClock
 from tests.support.jobs import claim_job, log_of, make_in_state, start_job
 from tests.support.records import dice
@@ -140,8 +140,7 @@ async def test_workers_that_fell_silent_go_although_no_worker_prunes():
     clock = ManualClock()
     async with JobQueue(MemoryBackend(clock=clock)) as queue:
         for number in range(50):
-            worker = WorkerRecord(f"w{number}", "host", 1, 1, (), (), (), clock.now(), clock.now())
-            await queue.backend.beat_worker(worker)
+            await queue.backend.beat_worker(WorkerBeat(f"w{number}"))
             clock.advance(3600)
 
         assert len(await queue.workers()) == 25

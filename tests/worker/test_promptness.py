@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, nullcontext
 
@@ -134,7 +135,10 @@ def test_jobs_past_their_retention_go_within_ten_seconds(leaping):
     assert leaping.run_until_complete(main()) is None
 
 
-def test_stopping_takes_five_seconds_when_the_backend_hangs(leaping, monkeypatch):
+def test_stopping_takes_five_seconds_when_the_backend_hangs_and_no_error_stays_unheard(leaping, monkeypatch):
+    unheard = []
+    leaping.set_exception_handler(lambda _, context: unheard.append(context))
+
     async def never(*_, **__):
         await asyncio.Event().wait()
 
@@ -154,3 +158,5 @@ def test_stopping_takes_five_seconds_when_the_backend_hangs(leaping, monkeypatch
             return leaping.time() - began
 
     assert leaping.run_until_complete(main()) <= 5
+    gc.collect()
+    assert unheard == []

@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from pydantic import BaseModel
-from pydantic_core import to_json
 from starlette.responses import Response
 
 from jdobb_service import examples
-from jdobb_service.answers import JsonResponse
+from jdobb_service.answers import json_response, no_content
 from jdobb_service.body import read_json
 from jdobb_service.keys import SCOPES
 from jdobb_service.operations import Body, Call, Resource, Success, operation
@@ -50,7 +48,7 @@ async def sign_events(call: Call) -> Response:
             raise Problem("job-not-found", errors=[place])
     expires_at = int(time.time()) + body.ttl
     sig = call.state.signer.sign(EVENTS, call.caller.id, expires_at, body.jobs)
-    return _created(wire.EventToken(sig=sig, expires_at=_instant(expires_at)))
+    return json_response(wire.EventToken(sig=sig, expires_at=_instant(expires_at)), status=201)
 
 
 @operation(
@@ -72,9 +70,11 @@ async def begin_session(call: Call) -> Response:
         raise unauthenticated("A session does not begin another one: send the API key.")
     expires_at = int(time.time()) + LIFETIME
     session = wire.Session(caller=call.caller.id, scopes=_scopes(call), expires_at=_instant(expires_at))
-    if key is None:
-        return _created(session)
-    return _created(session, _cookie(call, call.state.signer.sign(SESSION, key.id, expires_at), LIFETIME))
+    headers = {}
+    if key is not None:
+        text = call.state.signer.sign(SESSION, key.id, expires_at)
+        headers["set-cookie"] = _cookie(call, text, LIFETIME)
+    return json_response(session, status=201, headers=headers)
 
 
 @operation(
@@ -87,7 +87,7 @@ async def begin_session(call: Call) -> Response:
 async def show_session(call: Call) -> Response:
     """Tell who calls and what they may do, by a session or an API key."""
     who = wire.WhoIsThere(caller=call.caller.id, scopes=_scopes(call))
-    return JsonResponse(to_json(who), 200, {"cache-control": "no-store"})
+    return json_response(who)
 
 
 @operation(
@@ -102,19 +102,11 @@ async def end_session(call: Call) -> Response:
     """Remove the cookie."""
     if call.header(b"origin") is not None and not is_own_origin(call.headers):
         raise Problem("foreign-origin")
-    headers = {"cache-control": "no-store", "set-cookie": _cookie(call, "", 0)}
-    return Response(status_code=204, headers=headers)
+    return no_content({"set-cookie": _cookie(call, "", 0)})
 
 
 def _scopes(call: Call) -> list[str]:
     return [scope for scope in SCOPES if call.caller.may(scope)]
-
-
-def _created(answer: BaseModel, set_cookie: str | None = None) -> Response:
-    headers = {"cache-control": "no-store"}
-    if set_cookie is not None:
-        headers["set-cookie"] = set_cookie
-    return JsonResponse(to_json(answer), 201, headers)
 
 
 def _cookie(call: Call, value: str, lifetime: int) -> str:

@@ -18,6 +18,7 @@ from jdobb_service.operations import Body, Call, Resource, Success, operation
 from jdobb_service.problems import Problem, invalid, pointer, within
 from jdobb_service.schemas import jobs as wire
 from jdobb_service.schemas.batch import Jobs, NewJobs
+from jdobb_service.security import not_for_type
 from jdobb_service.strict_json import checked, decode
 
 resource = Resource("jobs")
@@ -80,7 +81,7 @@ def _check_allowed(call: Call, jobs: Iterable[wire.NewJob]) -> None:
         if not call.caller.covers(job.job_type)
     ]
     if places:
-        raise Problem("insufficient-scope", "The API key is not for these job types.", errors=places[:50])
+        raise not_for_type(places[:50])
 
 
 async def _check_type(call: Call, index: int, job: wire.NewJob) -> None:

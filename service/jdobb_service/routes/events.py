@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from jdobb_service import sse
+from jdobb_service.answers import no_content
 from jdobb_service.operations import Call, Resource, Success, operation
 from jdobb_service.parameters import LAST_EVENT_ID
 from jdobb_service.sse import STREAM, EventStream, last_event_id
@@ -36,5 +37,5 @@ async def job_events(call: Call) -> Response:
     after = last_event_id(call)
     first = await call.state.broadcaster.snapshot(job.id)
     if after is not None and first.status.is_terminal and after >= first.seq:
-        return Response(status_code=204, headers={"cache-control": "no-store"})
+        return no_content()
     return EventStream(call, sse.job_events(call, first, after))

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from starlette.responses import Response
 
+from jdobb_service.answers import no_content
 from jdobb_service.feeds import Jobs, type_events
 from jdobb_service.operations import Call, Resource, Success, operation, query
 from jdobb_service.parameters import LAST_EVENT_ID, checked_name, unknown
-from jdobb_service.problems import Problem, invalid, parameter
+from jdobb_service.problems import invalid, parameter
+from jdobb_service.security import not_for_type
 from jdobb_service.sse import STREAM, EventStream
 
 resource = Resource("events")
@@ -58,11 +60,11 @@ async def many_events(call: Call) -> Response:
     jobs, job_types = _wanted(call.query.multi_items())
     if job_types:
         if not all(call.caller.covers(job_type) for job_type in job_types):
-            raise Problem("insufficient-scope", "The API key is not for this job type.")
+            raise not_for_type()
         return EventStream(call, type_events(call, job_types))
     watched = await Jobs.of(call, jobs)
     if await watched.have_ended():
-        return Response(status_code=204, headers={"cache-control": "no-store"})
+        return no_content()
     return EventStream(call, watched.events())
 
 

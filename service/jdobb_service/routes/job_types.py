@@ -6,13 +6,14 @@ from collections.abc import Awaitable
 
 from starlette.responses import Response
 
-from jdobb_async_queue import JobTypeInfo, RetryPolicy
+from jdobb_async_queue import JobTypeInfo
 from jdobb_service import examples, figures
 from jdobb_service.answers import json_response
 from jdobb_service.body import read_json
 from jdobb_service.operations import NAME, Body, Call, Resource, Success, operation
 from jdobb_service.problems import Problem, invalid, refused
 from jdobb_service.schemas import job_types as wire
+from jdobb_service.security import not_for_type
 from jdobb_service.strict_json import check_values, checked
 
 resource = Resource("job types")
@@ -59,8 +60,7 @@ async def set_job_type(call: Call) -> Response:
         check_values(schema, "schema")
         await call.state.job_types.check_schema(schema)
     if body.retry is not None:
-        named = body.retry.model_fields_set
-        settings["retry"] = RetryPolicy(**{name: getattr(body.retry, name) for name in named})
+        settings["retry"] = body.retry.as_given()
     return await _changed(call, call.queue.set_job_type(job_type, **settings, schema=schema))
 
 
@@ -109,7 +109,7 @@ def _job_type(call: Call) -> str:
     if NAME.fullmatch(job_type) is None:
         raise Problem("job-type-not-found")
     if not call.caller.covers(job_type):
-        raise Problem("insufficient-scope", "The API key is not for this job type.")
+        raise not_for_type()
     return job_type
 
 

@@ -21,6 +21,7 @@ from jdobb_service.operations import Body, Call, Resource, Success, header, oper
 from jdobb_service.parameters import PREFER, WAIT
 from jdobb_service.problems import Problem, invalid
 from jdobb_service.schemas import jobs as wire
+from jdobb_service.security import not_for_type
 from jdobb_service.strict_json import checked
 from jdobb_service.visibility import check_visible, visible_job
 from jdobb_service.waiting import applied, later, wanted_wait
@@ -72,7 +73,7 @@ async def submit_job(call: Call) -> Response:
     value = await read_json(call)
     body = checked(wire.NewJob, value)
     if not call.caller.covers(body.job_type):
-        raise Problem("insufficient-scope", "The API key is not for this job type.")
+        raise not_for_type()
     idempotency = idempotency_of(call, "POST /jobs", value)
     await call.state.job_types.check(body.job_type, body.data)
     submission = await _submit(call, body, idempotency)

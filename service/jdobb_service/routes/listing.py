@@ -17,11 +17,13 @@ from jdobb_service.operations import NAME, Call, Resource, Success, operation, q
 from jdobb_service.parameters import checked_name, unknown
 from jdobb_service.problems import Problem, invalid, parameter
 from jdobb_service.schemas import jobs as wire
+from jdobb_service.schemas.values import parse_instant
 from jdobb_service.visibility import visible_types
 
 resource = Resource("jobs")
 
 _DEFAULT_PAGE = 50
+_MOST_DIGITS = 9
 _LARGE = ("data", "results", "errors")
 _STATUSES = [status.value for status in JobStatus]
 _INSTANT: dict[str, Any] = {"type": "string", "format": "date-time"}
@@ -162,13 +164,14 @@ def _one_of(name: str, text: str, known: Iterable[str]) -> str:
 
 
 def _limit(text: str) -> int:
-    if not text.isdecimal() or not text.isascii() or not 1 <= int(text[:9]) <= wire.MAX_PAGE:
+    limit = int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else 0
+    if not 1 <= limit <= wire.MAX_PAGE:
         raise invalid(parameter("limit"), f"must be a whole number from 1 to {wire.MAX_PAGE}")
-    return int(text)
+    return limit
 
 
 def _instant(name: str, text: str) -> datetime:
     try:
-        return wire.parse_instant(text)
+        return parse_instant(text)
     except ValueError as error:
         raise invalid(parameter(name), str(error)) from None

@@ -46,7 +46,7 @@ async def metrics(call: Call) -> Response:
         queue=await _stats(state),
         streams=state.streams.taken,
         waits=state.waits.taken,
-        workers=int(supervisor is not None and supervisor.running),
+        workers=int(state.runs_jobs),
         restarts=0 if supervisor is None else supervisor.restarts,
     )
     content, media_type = state.metrics.render(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from jdobb_async_queue import Outcome
+from jdobb_service.answers import no_content
 from jdobb_service.operations import Call, Resource, Success, operation
 from jdobb_service.problems import Problem
 from jdobb_service.visibility import check_visible
@@ -28,4 +29,4 @@ async def delete_job(call: Call) -> Response:
         raise Problem("job-not-found")
     if outcome is not Outcome.OK:
         raise Problem("not-terminal")
-    return Response(status_code=204, headers={"cache-control": "no-store"})
+    return no_content()

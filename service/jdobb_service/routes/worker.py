@@ -8,13 +8,15 @@ from starlette.responses import Response
 
 from jdobb_async_queue import Job, JobNotFound, LeaseState, Outcome, PayloadTooLarge
 from jdobb_service import examples
-from jdobb_service.answers import job_response, json_response
+from jdobb_service.answers import job_response, json_response, no_content
 from jdobb_service.body import read_json
 from jdobb_service.claiming import claimed_for
+from jdobb_service.http_workers import enter_claim, enter_heartbeat
 from jdobb_service.operations import Body, Call, Resource, Success, operation
 from jdobb_service.problems import RETRY_AFTER, Problem, invalid, pointer, refused
 from jdobb_service.schemas import jobs as jobs_wire
 from jdobb_service.schemas import worker as wire
+from jdobb_service.security import not_for_type
 from jdobb_service.strict_json import check_values, checked
 from jdobb_service.visibility import check_visible
 
@@ -56,18 +58,15 @@ async def claim_jobs(call: Call) -> Response:
     for index, job_type in enumerate(claim.job_types or ()):
         if not call.caller.covers(job_type):
             place = {"pointer": pointer("job_types", index), "detail": "the API key is not for this job type"}
-            raise Problem("insufficient-scope", "The API key is not for this job type.", errors=[place])
+            raise not_for_type([place])
     if call.state.closing.is_set:
         raise Problem("draining", headers={"retry-after": str(RETRY_AFTER)})
-    await call.state.http_workers.claims(claim.worker_id, _host(call), claim.job_types or (), claim.limit)
+    await enter_claim(call.queue, claim.worker_id, _host(call), claim.job_types or (), claim.limit)
     with call.state.waits.take() as may_wait:
         jobs = await claimed_for(call, claim, claim.wait if may_wait else 0.0)
     if jobs:
         return json_response({"jobs": [_claimed(call, job) for job in jobs]})
-    headers = {"cache-control": "no-store"}
-    if claim.wait and not may_wait:
-        headers["retry-after"] = "1"
-    return Response(status_code=204, headers=headers)
+    return no_content({"retry-after": "1"} if claim.wait and not may_wait else None)
 
 
 @operation(
@@ -92,7 +91,7 @@ async def heartbeat(call: Call) -> Response:
     answers = [_lease_state(lease[0], known.get(lease)) for lease in leases]
     running = dict.fromkeys(job_id for job_id, _ in leases)
     stopping = dict.fromkeys(answer.job_id for answer in answers if answer.status != "ok")
-    directive = await call.state.http_workers.beats(beat.worker_id, _host(call), running, stopping)
+    directive = await enter_heartbeat(call.queue, beat.worker_id, _host(call), running, stopping)
     return json_response({"leases": answers, "directive": directive})
 
 

@@ -7,11 +7,16 @@ from starlette.responses import Response
 from jdobb_async_queue import WorkerInfo
 from jdobb_service import examples
 from jdobb_service.answers import json_response
-from jdobb_service.operations import Call, Resource, Success, operation
+from jdobb_service.operations import NAME, Call, Resource, Success, operation
 from jdobb_service.problems import Problem
 from jdobb_service.schemas import workers as wire
 
 resource = Resource("workers")
+
+
+def _told(directive: str) -> list[Success]:
+    example = {**examples.WORKER, "directive": directive}
+    return [Success(200, "The worker is told.", WorkerInfo, example=example)]
 
 
 @operation(
@@ -34,9 +39,7 @@ async def list_workers(call: Call) -> Response:
     "POST",
     "/workers/{id}/quiet",
     scope="admin",
-    success=[
-        Success(200, "The worker is told.", WorkerInfo, example={**examples.WORKER, "directive": "quiet"})
-    ],
+    success=_told("quiet"),
     problems=["worker-not-found"],
 )
 async def quiet_worker(call: Call) -> Response:
@@ -52,9 +55,7 @@ async def quiet_worker(call: Call) -> Response:
     "POST",
     "/workers/{id}/stop",
     scope="admin",
-    success=[
-        Success(200, "The worker is told.", WorkerInfo, example={**examples.WORKER, "directive": "stop"})
-    ],
+    success=_told("stop"),
     problems=["worker-not-found"],
 )
 async def stop_worker(call: Call) -> Response:
@@ -67,8 +68,7 @@ async def stop_worker(call: Call) -> Response:
 
 async def _direct(call: Call, directive: str) -> Response:
     worker_id = call.scope["path_params"]["id"]
-    known = {worker.id: worker for worker in await call.queue.workers()}
-    worker = known.get(worker_id)
+    worker = await call.queue.worker(worker_id) if NAME.fullmatch(worker_id) else None
     if worker is None or not _is_visible(call, worker):
         raise Problem("worker-not-found")
     if not all(map(call.caller.covers, worker.job_types)):

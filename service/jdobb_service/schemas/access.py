@@ -7,18 +7,16 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jdobb_service.schemas.jobs import Name
+from jdobb_service.schemas.values import REQUEST, WHOLE, Name
 
 
 class NewEventToken(BaseModel):
     """Which jobs an address is to be signed for."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, json_schema_extra={"examples": [{"jobs": ["watched"]}]}
-    )
+    model_config = ConfigDict(**REQUEST, json_schema_extra={"examples": [{"jobs": ["watched"]}]})
 
     jobs: Annotated[list[Name], Field(min_length=1, max_length=100)]
-    ttl: Annotated[int, Field(ge=1, le=86_400)] = Field(
+    ttl: Annotated[int, Field(ge=1, le=86_400), WHOLE] = Field(
         default=600, description="Seconds within which a stream must be opened; an open one goes on."
     )
 

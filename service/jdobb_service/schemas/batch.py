@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from jdobb_service.schemas.jobs import Job, NewJob
+from jdobb_service.schemas.values import REQUEST
 
 MAX_JOBS = 1000
 
@@ -14,7 +15,7 @@ MAX_JOBS = 1000
 class NewJobs(BaseModel):
     """Jobs to be enqueued in one step."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = REQUEST
 
     jobs: Annotated[list[NewJob], Field(max_length=MAX_JOBS)]
 

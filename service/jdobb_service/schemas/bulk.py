@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from jdobb_service.schemas.jobs import Instant, Name
+from jdobb_service.schemas.values import REQUEST, Instant, Name
 
 MAX_IDS = 1000
 
 Action = Literal["cancel", "retry", "delete"]
 Status = Literal["pending", "processing", "complete", "failed", "cancelled"]
-
-_REQUEST = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 def _several(value: Any) -> Any:
@@ -23,7 +21,7 @@ def _several(value: Any) -> Any:
 class BulkFilter(BaseModel):
     """Which jobs; those that fit every field that is given. At least one must be."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     status: (
         Annotated[
@@ -58,7 +56,7 @@ class BulkFilter(BaseModel):
 class BulkChange(BaseModel):
     """What is to be done to which jobs: either those that a filter finds, or those with these ids."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     action: Action
     filter: BulkFilter | None = None

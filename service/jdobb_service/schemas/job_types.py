@@ -7,16 +7,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jdobb_service.schemas.jobs import Attempts, Instant, PositiveSeconds, RetryPolicy
-
-_REQUEST = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+from jdobb_service.schemas.jobs import RetryPolicy
+from jdobb_service.schemas.values import REQUEST, WHOLE, Attempts, Instant, PositiveSeconds
 
 
 class JobTypeSettings(BaseModel):
     """An operator's settings of a job type. What is left out is the handler's, else the default."""
 
     model_config = ConfigDict(
-        **_REQUEST,
+        **REQUEST,
         json_schema_extra={
             "examples": [{"retry": {"max_attempts": 5, "base": 2}, "timeout": 60, "max_pending": 10_000}]
         },
@@ -25,7 +24,7 @@ class JobTypeSettings(BaseModel):
     retry: RetryPolicy | None = None
     timeout: PositiveSeconds | None = Field(default=None, description="Seconds for one attempt.")
     max_lost: Attempts | None = Field(default=None, description="Lost leases before a job fails.")
-    max_pending: Annotated[int, Field(ge=0, le=10**12)] | None = Field(
+    max_pending: Annotated[int, Field(ge=0, le=10**12), WHOLE] | None = Field(
         default=None, description="Pending jobs that the type may have."
     )
     payload_schema: dict[str, Any] | None = Field(
@@ -39,7 +38,7 @@ class JobTypeSettings(BaseModel):
 class Pause(BaseModel):
     """Why and until when no job of the type is started."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     reason: Annotated[str, Field(max_length=1000)] | None = None
     until: Instant | None = Field(default=None, description="When it resumes by itself.")

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+import jdobb_async_queue
 from jdobb_async_queue import AttemptError, JobPriority, JobStatus
-
-_REQUEST = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-_CENTURY = 3_155_760_000.0
-
-
-def parse_instant(value: Any) -> datetime:
-    """Return an RFC 3339 date-time in UTC. Raises ``ValueError``."""
-    if isinstance(value, str) and len(value) <= 40 and "T" in value.upper():  # noqa: PLR2004 - none is longer
-        try:
-            instant = datetime.fromisoformat(value)
-            if instant.tzinfo is not None:
-                return instant.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-    msg = "must be an RFC 3339 date-time with an offset, such as 2030-01-31T08:00:00Z"
-    raise ValueError(msg)
-
-
-def _within_a_century(value: datetime) -> datetime:
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    if not epoch <= value <= datetime.now(UTC) + timedelta(seconds=_CENTURY):
-        msg = "must be between 1970 and a century from now"
-        raise ValueError(msg)
-    return value
-
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
-Instant = Annotated[
-    datetime,
-    BeforeValidator(parse_instant, json_schema_input_type=datetime),
-    AfterValidator(_within_a_century),
-]
-Seconds = Annotated[float, Field(ge=0, le=_CENTURY)]
-PositiveSeconds = Annotated[float, Field(ge=0.001, le=_CENTURY)]
-Attempts = Annotated[int, Field(ge=1, le=1_000_000)]
+from jdobb_service.schemas.values import REQUEST, Attempts, Instant, Name, PositiveSeconds, Seconds
 
 
 class RetryPolicy(BaseModel):
     """A retry policy: the delay after the n-th failure is min(cap, base * factor**(n-1)), with jitter."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     max_attempts: Attempts = 1
     base: Annotated[float, Field(ge=0, le=31_536_000)] = 1.0
@@ -57,12 +24,17 @@ class RetryPolicy(BaseModel):
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.2
     give_up_on: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=100)] = []
 
+    def as_given(self) -> jdobb_async_queue.RetryPolicy:
+        """Return the library's policy with the fields that were given: the others come from elsewhere."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return jdobb_async_queue.RetryPolicy(**given)
+
 
 class NewJob(BaseModel):
     """A job to be enqueued. Durations are seconds."""
 
     model_config = ConfigDict(
-        **_REQUEST,
+        **REQUEST,
         json_schema_extra={
             "examples": [{"job_type": "echo", "data": {"text": "hello"}, "priority": "high", "ttl": 3600}]
         },
@@ -103,7 +75,7 @@ class NewJob(BaseModel):
 class Cancellation(BaseModel):
     """Why a job is cancelled; the reason becomes its ``error``."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     reason: Annotated[str, Field(max_length=10_000)] | None = None
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jdobb_service.schemas.jobs import Job, Name, Seconds
+from jdobb_service.schemas.jobs import Job
+from jdobb_service.schemas.values import REQUEST, WHOLE, Name, Seconds
 
-_REQUEST = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 MAX_CLAIM = 100
 MAX_LEASES = 1000
 
@@ -19,7 +19,7 @@ class Claim(BaseModel):
     """Which jobs a worker wants. Durations are seconds."""
 
     model_config = ConfigDict(
-        **_REQUEST,
+        **REQUEST,
         json_schema_extra={"examples": [{"worker_id": "mailer-1", "job_types": ["email"], "wait": 30}]},
     )
 
@@ -27,7 +27,7 @@ class Claim(BaseModel):
     job_types: Annotated[list[Name], Field(min_length=1, max_length=1000)] | None = Field(
         default=None, description="Absent: every job type that the API key is for."
     )
-    limit: Annotated[int, Field(ge=1, le=MAX_CLAIM)] = 1
+    limit: Annotated[int, Field(ge=1, le=MAX_CLAIM), WHOLE] = 1
     wait: Annotated[float, Field(ge=0, le=30)] = Field(
         default=0.0, description="How long to wait for the first job when none is ready."
     )
@@ -39,7 +39,7 @@ class Claim(BaseModel):
 class LeaseRef(BaseModel):
     """A lease that a worker believes to hold."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     job_id: Name
     lease_token: Token
@@ -48,7 +48,7 @@ class LeaseRef(BaseModel):
 class Heartbeat(BaseModel):
     """Who lives, and which leases are to be renewed."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     worker_id: Name
     leases: Annotated[list[LeaseRef], Field(max_length=MAX_LEASES)] = []
@@ -57,7 +57,7 @@ class Heartbeat(BaseModel):
 class Progress(BaseModel):
     """How far a job is; it renews the lease, also with nothing else in it."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     lease_token: Token
     progress: Annotated[float, Field(ge=0, le=1)] | None = Field(
@@ -69,7 +69,7 @@ class Progress(BaseModel):
 class Completion(BaseModel):
     """What a job gave."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     lease_token: Token
     results: dict[str, Any] | None = None
@@ -78,7 +78,7 @@ class Completion(BaseModel):
 class Fault(BaseModel):
     """Why an attempt failed; long text is cut."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     type: str | None = Field(default=None, description="The kind of error; policies and figures group by it.")
     message: str
@@ -88,7 +88,7 @@ class Fault(BaseModel):
 class Failure(BaseModel):
     """An attempt that failed."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     lease_token: Token
     error: Fault
@@ -101,7 +101,7 @@ class Failure(BaseModel):
 class Release(BaseModel):
     """A job given back unused: at its old place, or ready after ``delay`` seconds."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     lease_token: Token
     delay: Seconds | None = None

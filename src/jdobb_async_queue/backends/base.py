@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         NewRecord,
         TypeRecord,
         UpdateRecord,
+        WorkerBeat,
         WorkerRecord,
     )
     from jdobb_async_queue.transitions import Transition
@@ -360,8 +361,15 @@ class QueueBackend(ABC):
     # -- workers ---------------------------------------------------------------------------------------
 
     @abstractmethod
-    async def beat_worker(self, worker: WorkerRecord) -> str:
-        """Create or refresh a worker's entry; return the directive set for it: run, quiet or stop."""
+    async def beat_worker(self, beat: WorkerBeat) -> str:
+        """Create or refresh a worker's entry; return the directive set for it: run, quiet or stop.
+
+        The entry becomes ``beat.onto`` it, in one step: of what the beat leaves out, it keeps what it has.
+        """
+
+    @abstractmethod
+    async def worker(self, worker_id: str) -> WorkerRecord | None:
+        """Return a registered worker; None when there is no such worker."""
 
     @abstractmethod
     async def workers(self) -> list[WorkerRecord]:

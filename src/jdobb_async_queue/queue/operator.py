@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_args
 
 from jdobb_async_queue import validation
-from jdobb_async_queue.models import Directive, Outcome
+from jdobb_async_queue.models import Directive, Maintained, Outcome
 from jdobb_async_queue.queue.core import QueueCore
-from jdobb_async_queue.records import TypeRecord, WorkerRecord
+from jdobb_async_queue.records import TypeRecord, WorkerBeat
 from jdobb_async_queue.transitions import Transition
 from jdobb_async_queue.views import job_type_view, job_view, worker_view
 
@@ -120,40 +120,55 @@ class Operator(QueueCore):
         now = backend.now()
         return [worker_view(record, now) for record in await backend.workers()]
 
+    async def maintain(self, limit: int = 200) -> Maintained:
+        """Do what only time does: rescue, expire and prune up to ``limit`` jobs each.
+
+        Workers do it by themselves. Where none runs, since all of them are over HTTP, say, call it every few
+        seconds, from any number of processes; again at once while a number reaches the limit.
+        """
+        most = validation.count(limit, "limit")
+        backend = await self._ready()
+        swept = await backend.sweep(most, self._retention)
+        return Maintained(rescued=swept.rescued, expired=swept.expired, pruned=await backend.prune(most))
+
+    async def worker(self, worker_id: str) -> WorkerInfo | None:
+        """Return a registered worker; None when there is no such worker."""
+        backend = await self._ready()
+        record = await backend.worker(worker_id)
+        return None if record is None else worker_view(record, backend.now())
+
     async def register_worker(
         self,
         worker_id: str,
         *,
-        host: str = "",
-        pid: int = 0,
-        slots: int = 1,
-        job_types: Iterable[str] = (),
-        jobs: Iterable[str] = (),
-        stopping: Iterable[str] = (),
+        host: str | None = None,
+        pid: int | None = None,
+        slots: int | None = None,
+        job_types: Iterable[str] | None = None,
+        jobs: Iterable[str] | None = None,
+        stopping: Iterable[str] | None = None,
         started_at: datetime | None = None,
     ) -> Directive:
         """Enter a worker that is not this library's into the registry, or refresh its entry.
 
         Return what it has been told: ``run``, ``quiet`` or ``stop``. ``slots`` is how many jobs it runs at
         once, ``jobs`` are those that it runs and ``stopping`` those of them that it has to give up;
-        ``started_at`` is an aware datetime (None: now). Call it at least every minute, else the worker is
-        ``stale``; after a day of silence it is forgotten. Raises ``ValueError`` or ``TypeError`` naming the
-        argument.
+        ``started_at`` is an aware datetime. What is left out stays as the entry has it; a new one has no
+        jobs, one slot, and starts now. Call it at least every minute, else the worker is ``stale``; after a
+        day of silence it is forgotten. Raises ``ValueError`` or ``TypeError`` naming the argument.
         """
         backend = await self._ready()
-        now = backend.now()
-        record = WorkerRecord(
+        beat = WorkerBeat(
             id=validation.name(worker_id, "worker_id"),
-            host=validation.text(host, "host", 255),
-            pid=validation.count(pid, "pid", least=0, most=2**31 - 1),
-            slots=validation.count(slots, "slots"),
+            host=validation.optional_text(host, "host", 255),
+            pid=None if pid is None else validation.count(pid, "pid", least=0, most=2**31 - 1),
+            slots=None if slots is None else validation.count(slots, "slots"),
             job_types=_distinct(job_types, "job_types"),
             jobs=_distinct(jobs, "jobs"),
             stopping=_distinct(stopping, "stopping"),
-            started_at=now if started_at is None else validation.at(started_at, "started_at", down=True),
-            last_heartbeat_at=now,
+            started_at=None if started_at is None else validation.at(started_at, "started_at", down=True),
         )
-        return await backend.beat_worker(record)  # type: ignore[return-value]  # only the three are stored
+        return await backend.beat_worker(beat)  # type: ignore[return-value]  # only the three are stored
 
     async def signal_worker(self, worker_id: str, directive: str) -> bool:
         """Tell a worker to take no new jobs (``"quiet"``), to go on (``"run"``) or to stop (``"stop"``).
@@ -181,5 +196,7 @@ class Operator(QueueCore):
         return self._backend.now() - int(validation.number(window, "window", least=1, most=_DAY) * 1000)
 
 
-def _distinct(values: Iterable[str], field: str) -> tuple[str, ...]:
+def _distinct(values: Iterable[str] | None, field: str) -> tuple[str, ...] | None:
+    if values is None:
+        return None
     return tuple(dict.fromkeys(validation.name(value, field) for value in validation.several(values, field)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from jdobb_async_queue.backends.base import LeaseRef
 from jdobb_async_queue.backends.bells import CANCELLED as CANCELLED_TOPIC
-from jdobb_async_queue.records import WorkerRecord
+from jdobb_async_queue.records import WorkerBeat
 from jdobb_async_queue.worker.loop import REST, Loop
 from jdobb_async_queue.worker.shift import CANCELLED, LOST
 
@@ -74,14 +74,14 @@ class Heartbeat(Loop):
         answers = await self.shift.backend.heartbeat(refs)
         for execution, ref, answer in zip(executions, refs, answers, strict=True):
             if answer.status != "ok":
-                execution.stop(CANCELLED if answer.status == "cancelled" else LOST)
+                execution.lose(CANCELLED if answer.status == "cancelled" else LOST)
             elif ref.extend:
                 self._due[execution.token] = _third(execution, now)
 
     async def _register(self, now: float) -> None:
         shift = self.shift
         executions = shift.slots.executions
-        record = WorkerRecord(
+        beat = WorkerBeat(
             id=shift.worker_id,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -90,10 +90,9 @@ class Heartbeat(Loop):
             jobs=tuple(item.record.id for item in executions),
             stopping=tuple(item.record.id for item in executions if item.stop_reason is not None),
             started_at=self._started_at,
-            last_heartbeat_at=shift.backend.now(),
         )
         self._registered = -math.inf  # until it has worked
-        directive = await shift.backend.beat_worker(record)
+        directive = await shift.backend.beat_worker(beat)
         self._registered = now
         self._obey(directive)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jdobb_async_queue.backends.base import QueueBackend
@@ -11,7 +12,7 @@ from jdobb_async_queue.backends.history import DAY
 from jdobb_async_queue.records import TypeRecord
 
 if TYPE_CHECKING:
-    from jdobb_async_queue.records import JobRecord, WorkerRecord
+    from jdobb_async_queue.records import JobRecord, WorkerBeat, WorkerRecord
 
 
 class MemoryRegistry(QueueBackend):
@@ -62,16 +63,17 @@ class MemoryRegistry(QueueBackend):
         self._bells.ring_type(job_type)
         return settings
 
-    async def beat_worker(self, worker: WorkerRecord) -> str:
+    async def beat_worker(self, beat: WorkerBeat) -> str:
         """Refresh a worker's entry and return its directive."""
-        known = self._workers.get(worker.id)
-        if known is not None:
-            worker.directive = known.directive
-        worker.last_heartbeat_at = self.now()
-        self._workers[worker.id] = worker
-        self._workers.move_to_end(worker.id)
-        self._forget_workers(worker.last_heartbeat_at)
+        now = self.now()
+        worker = self._workers[beat.id] = beat.onto(self._workers.get(beat.id), now)
+        self._workers.move_to_end(beat.id)
+        self._forget_workers(now)
         return worker.directive
+
+    async def worker(self, worker_id: str) -> WorkerRecord | None:
+        """Return a registered worker."""
+        return self._workers.get(worker_id)
 
     async def workers(self) -> list[WorkerRecord]:
         """Return the registered workers, latest started first."""
@@ -81,7 +83,7 @@ class MemoryRegistry(QueueBackend):
         """Set a worker's directive."""
         worker = self._workers.get(worker_id)
         if worker is not None:
-            worker.directive = directive
+            self._workers[worker_id] = replace(worker, directive=directive)
             self._bells.ring(CANCELLED)
         return worker is not None
 

@@ -39,7 +39,7 @@ from jdobb_async_queue.errors import (
     BackendUnavailable,
 )
 from jdobb_async_queue.models import JobTypeStats, Outcome
-from jdobb_async_queue.records import Retention, WorkerRecord
+from jdobb_async_queue.records import Retention
 from jdobb_async_queue.transitions import Transition
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from jdobb_async_queue.backends.redis.scripts import Argument
     from jdobb_async_queue.clock import Clock
     from jdobb_async_queue.models import ErrorGroup, HistoryPoint, Idempotency
-    from jdobb_async_queue.records import JobRecord, NewRecord, TypeRecord
+    from jdobb_async_queue.records import JobRecord, NewRecord, TypeRecord, WorkerBeat, WorkerRecord
 
 _CLOSE_WITHIN = 3.0
 _STATUSES = ("pending", "processing", "complete", "failed", "cancelled")
@@ -303,10 +303,15 @@ class RedisBackend(QueueBackend):
         """Allow claims of this type again."""
         return await self._set_type(job_type, {"paused": None, "until": None, "reason": None})
 
-    async def beat_worker(self, worker: WorkerRecord) -> str:
+    async def beat_worker(self, beat: WorkerBeat) -> str:
         """Refresh a worker's entry and return its directive."""
-        answer, _ = await self._call("work", Operation("beat", [worker.id, wire.from_worker(worker)]))
-        return answer.decode() or worker.directive
+        answer, _ = await self._call("work", Operation("beat", wire.from_beat(beat)))
+        return answer.decode() or "run"
+
+    async def worker(self, worker_id: str) -> WorkerRecord | None:
+        """Return a registered worker."""
+        row = await self._read(Operation("worker", [worker_id]))
+        return None if row is None else wire.to_worker(row)
 
     async def workers(self) -> list[WorkerRecord]:
         """Return the registered workers, latest started first."""

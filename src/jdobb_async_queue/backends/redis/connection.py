@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from jdobb_async_queue.backends.forks import check_process
-from jdobb_async_queue.backends.redis.faults import Remedy, remedy_for, translated
+from jdobb_async_queue.backends.redis.faults import Remedy, is_denied, remedy_for, translated
 from jdobb_async_queue.backends.redis.urls import connection_options, shown
 from jdobb_async_queue.errors import BackendUnavailable
 
@@ -58,6 +58,7 @@ class Connection:
         self._url, self._rng = url, rng
         self._client: redis.asyncio.Redis | None = None
         self._pid = os.getpid()
+        self._denied: set[str] = set()
         self._pools: weakref.WeakSet[redis.asyncio.ConnectionPool] = weakref.WeakSet()
 
     async def open(self) -> None:
@@ -94,6 +95,14 @@ class Connection:
         pool = redis.asyncio.ConnectionPool.from_url(self._url, max_connections=1, **options)
         self._pools.add(pool)
         return _raw(redis.asyncio.Redis(connection_pool=pool))
+
+    def tell_broken(self, what: str, error: Exception) -> None:
+        """Log that a connection broke off: loudly, but once, where it will never hold."""
+        if is_denied(error) and what not in self._denied:
+            self._denied.add(what)
+            logger.warning("%s does not allow %s, so everything takes longer: %s", self.place, what, error)
+        else:
+            logger.debug("%s: %s broke off, connecting again: %s", self.place, what, error)
 
     async def command(self, *arguments: Argument) -> Any:
         """Send one command that may be sent twice without harm."""

@@ -54,6 +54,11 @@ def translated(error: BaseException, place: str) -> BaseException:
     return found
 
 
+def is_denied(error: BaseException) -> bool:
+    """Tell whether the user's rights or the server itself are in the way, and will be at the next try too."""
+    return isinstance(error, exceptions.ResponseError) and remedy_for(error) is Remedy.NONE
+
+
 def refused(text: str, place: str) -> JobQueueError:
     """Return the error of one operation that a script could not do."""
     if text.startswith(_UNAVAILABLE):
@@ -75,7 +80,8 @@ def _unavailable(text: str, place: str) -> BackendUnavailable:
         return BackendUnavailable(f"{place} has no memory left: raise its maxmemory or remove jobs ({text})")
     if text.startswith("MISCONF"):
         return BackendUnavailable(f"{place} cannot save to its disk and takes no writes ({text})")
-    return BackendUnavailable(f"{place} does not answer: {text}")
+    hint = "; a rediss URL needs a port that speaks TLS" if place.startswith("rediss:") else ""
+    return BackendUnavailable(f"{place} does not answer: {text}{hint}")
 
 
 def _code(error: BaseException) -> str:

@@ -78,7 +78,7 @@ class Hub:
             try:
                 await self._follow()
             except (exceptions.RedisError, OSError, asyncio.TimeoutError) as error:
-                logger.debug("the subscriptions are lost, connecting again: %s", error)
+                self._connection.tell_broken("subscriptions (SUBSCRIBE, PSUBSCRIBE)", error)
             except Exception:
                 logger.exception("the subscriptions broke off, connecting again")
             pause = _FIRST_PAUSE if self._subscribed else min(_LONGEST_PAUSE, 2 * pause)

@@ -106,7 +106,7 @@ class Waker:
                     await self._wait_once(client)
                     pause = _FIRST_PAUSE
             except (BackendUnavailable, exceptions.RedisError, OSError, asyncio.TimeoutError) as error:
-                logger.debug("the blocking connection is lost, connecting again: %s", error)
+                self._connection.tell_broken("the blocking connection (BZPOPMIN)", error)
             except Exception:
                 logger.exception("the blocking connection broke off, connecting again")
             finally:

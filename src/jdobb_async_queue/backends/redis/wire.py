@@ -14,7 +14,7 @@ from jdobb_async_queue.records import JobRecord, TypeRecord, UpdateRecord, Worke
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from jdobb_async_queue.records import NewRecord
+    from jdobb_async_queue.records import NewRecord, WorkerBeat
 
 _KINDS = {b"s": "status", b"p": "progress", b"l": "log", b"c": "custom"}
 _UNTIL_STARTED = {None: "finished", "1": "started"}
@@ -175,20 +175,40 @@ def to_type(job_type: str, flat: Sequence[bytes]) -> TypeRecord:
 # -- workers -------------------------------------------------------------------------------------------
 
 
-def from_worker(worker: WorkerRecord) -> str:
-    """Return a worker's entry as it is stored."""
-    return json.dumps(asdict(worker))
+_LISTS = frozenset({"job_types", "jobs", "stopping"})
 
 
-def to_worker(row: Sequence[bytes]) -> WorkerRecord:
-    """Return a worker of its entry, its last heartbeat and its directive."""
-    entry, beat, directive = row
-    fields = json.loads(entry)
-    for name in ("job_types", "jobs", "stopping"):
-        fields[name] = tuple(fields[name])
-    fields["last_heartbeat_at"] = int(float(beat))
-    fields["directive"] = directive.decode() or "run"
-    return WorkerRecord(**fields)
+def from_beat(beat: WorkerBeat) -> list[str | int]:
+    """Return a worker's id, then what it says of itself: names and values."""
+    said = asdict(beat)
+    told: list[str | int] = [said.pop("id")]
+    for name, value in said.items():
+        if value is not None:
+            told += [name, json.dumps(value) if name in _LISTS else value]
+    return told
+
+
+def to_worker(row: Sequence[Any]) -> WorkerRecord:
+    """Return a worker of its id, its last heartbeat and its entry."""
+    id_, beat, entry = row
+    found = _fields(entry)
+    get = found.get
+    return WorkerRecord(
+        id_.decode(),
+        get(b"host", b"").decode(),
+        int(get(b"pid", 0)),
+        int(get(b"slots", 1)),
+        _list(get(b"job_types")),
+        _list(get(b"jobs")),
+        _list(get(b"stopping")),
+        int(found[b"started_at"]),
+        int(float(beat)),
+        get(b"directive", b"run").decode(),
+    )
+
+
+def _list(value: bytes | None) -> tuple[str, ...]:
+    return () if value is None else tuple(json.loads(value))
 
 
 # -- refusals ------------------------------------------------------------------------------------------

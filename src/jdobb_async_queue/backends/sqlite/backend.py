@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from jdobb_async_queue.backends.sqlite.transaction import Touched
     from jdobb_async_queue.clock import Clock
     from jdobb_async_queue.models import ErrorGroup, HistoryPoint, Idempotency, JobTypeStats, Outcome
-    from jdobb_async_queue.records import JobRecord, NewRecord, TypeRecord, WorkerRecord
+    from jdobb_async_queue.records import JobRecord, NewRecord, TypeRecord, WorkerBeat, WorkerRecord
 
 _PRUNED_PAGES = 500
 _MINOR_VERBS = frozenset({"update", "log", "send"})
@@ -271,10 +271,15 @@ class SQLiteBackend(QueueBackend):
         """Allow claims of this type again."""
         return await self._change_type(partial(registry.resume, job_type=job_type))
 
-    async def beat_worker(self, worker: WorkerRecord) -> str:
+    async def beat_worker(self, beat: WorkerBeat) -> str:
         """Refresh a worker's entry and return its directive."""
-        directive: str = await self._write(partial(registry.beat, worker=worker), promised=False)
+        directive: str = await self._write(partial(registry.beat, said=beat), promised=False)
         return directive
+
+    async def worker(self, worker_id: str) -> WorkerRecord | None:
+        """Return a registered worker."""
+        found: WorkerRecord | None = await self._read(partial(registry.worker, worker_id=worker_id))
+        return found
 
     async def workers(self) -> list[WorkerRecord]:
         """Return the registered workers, latest started first."""

@@ -293,21 +293,17 @@ WHERE ns = ? AND paused = 1 AND (pause_until IS NULL OR pause_until > ?)
 
 -- Workers ----------------------------------------------------------------------------------------
 
--- name: put_worker
-INSERT INTO workers
-    (ns, id, host, pid, slots, job_types, jobs, stopping, started_at, last_heartbeat_at, directive)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (ns, id) DO UPDATE SET
-    host = excluded.host, pid = excluded.pid, slots = excluded.slots, job_types = excluded.job_types,
-    jobs = excluded.jobs, stopping = excluded.stopping, started_at = excluded.started_at,
-    last_heartbeat_at = excluded.last_heartbeat_at
+-- part: entry
+id, host, pid, slots, job_types, jobs, stopping, started_at, last_heartbeat_at, directive
 
--- name: directive
-SELECT directive FROM workers WHERE ns = ? AND id = ?
+-- name: put_worker
+INSERT OR REPLACE INTO workers (ns, {entry}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: worker
+SELECT {entry} FROM workers WHERE ns = ? AND id = ?
 
 -- name: workers
-SELECT id, host, pid, slots, job_types, jobs, stopping, started_at, last_heartbeat_at, directive
-FROM workers WHERE ns = ? ORDER BY started_at DESC, id
+SELECT {entry} FROM workers WHERE ns = ? ORDER BY started_at DESC, id
 
 -- name: set_directive
 UPDATE workers SET directive = ? WHERE ns = ? AND id = ?

@@ -9,7 +9,7 @@ from jdobb_async_queue.backends.sqlite import rows
 
 if TYPE_CHECKING:
     from jdobb_async_queue.backends.sqlite.transaction import Transaction
-    from jdobb_async_queue.records import TypeRecord, WorkerRecord
+    from jdobb_async_queue.records import TypeRecord, WorkerBeat, WorkerRecord
 
 
 def job_types(transaction: Transaction) -> dict[str, TypeRecord]:
@@ -44,11 +44,17 @@ def resume(transaction: Transaction, job_type: str) -> TypeRecord:
     return transaction.put_type(replace(known, paused=False, pause_reason=None, pause_until=None))
 
 
-def beat(transaction: Transaction, worker: WorkerRecord) -> str:
+def beat(transaction: Transaction, said: WorkerBeat) -> str:
     """Refresh a worker's entry and return its directive."""
-    transaction.write("put_worker", *rows.from_worker(transaction.ns, worker, transaction.now))
-    row = transaction.one("directive", transaction.ns, worker.id)
-    return worker.directive if row is None else str(row[0])
+    entry = said.onto(worker(transaction, said.id), transaction.now)
+    transaction.write("put_worker", *rows.from_worker(transaction.ns, entry))
+    return entry.directive
+
+
+def worker(transaction: Transaction, worker_id: str) -> WorkerRecord | None:
+    """Return a registered worker."""
+    row = transaction.one("worker", transaction.ns, worker_id)
+    return None if row is None else rows.to_worker(row)
 
 
 def workers(transaction: Transaction) -> list[WorkerRecord]:

@@ -106,9 +106,10 @@ def to_worker(row: Row) -> WorkerRecord:
     )  # fmt: skip
 
 
-def from_worker(ns: int, worker: WorkerRecord, now: int) -> Row:
+def from_worker(ns: int, worker: WorkerRecord) -> Row:
     """Return the values of ``put_worker``."""
     return (
         ns, worker.id, worker.host, worker.pid, worker.slots, json.dumps(worker.job_types),
-        json.dumps(worker.jobs), json.dumps(worker.stopping), worker.started_at, now, worker.directive,
+        json.dumps(worker.jobs), json.dumps(worker.stopping), worker.started_at, worker.last_heartbeat_at,
+        worker.directive,
     )  # fmt: skip

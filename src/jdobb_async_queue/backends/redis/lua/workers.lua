@@ -1,33 +1,41 @@
 -- The registry of workers.
 --
--- workers            id = its entry as JSON, which nothing here reads
--- worker_beats       ids by the instant of the last heartbeat
--- worker_directives  id = what it has been told, if anything
+-- worker:<name>  its entry: what it said of itself, as wire.py writes it, and the directive, if it has one
+-- worker_beats   ids by the instant of the last heartbeat
 
 local function forget_worker(id)
   call('ZREM', PREFIX .. 'worker_beats', id)
-  call('HDEL', PREFIX .. 'workers', id)
-  call('HDEL', PREFIX .. 'worker_directives', id)
+  call('DEL', PREFIX .. 'worker:' .. id)
 end
 
--- ARGUMENTS  the worker's id; its entry
+-- ARGUMENTS  the worker's id; then what it says, as names and values
 -- RETURNS    the directive set for it, or ''
-function operations.beat(at)
+function operations.beat(at, count)
   local id = ARGV[at]
-  call('HSET', PREFIX .. 'workers', id, ARGV[at + 1])
+  local key = PREFIX .. 'worker:' .. id
+  for place = at + 1, at + count - 1, 2 do call('HSET', key, ARGV[place], ARGV[place + 1]) end
+  call('HSETNX', key, 'started_at', NOW)
   call('ZADD', PREFIX .. 'worker_beats', NOW, id)
-  return call('HGET', PREFIX .. 'worker_directives', id) or ''
+  return call('HGET', key, 'directive') or ''
 end
 
--- RETURNS    for each worker {its entry, the last heartbeat, its directive or ''}
+local function entry_of(id, beat)
+  return {id, beat, call('HGETALL', PREFIX .. 'worker:' .. id)}
+end
+
+-- ARGUMENTS  the worker's id
+-- RETURNS    {id, the last heartbeat, its entry}, or nothing
+function operations.worker(at)
+  local beat = call('ZSCORE', PREFIX .. 'worker_beats', ARGV[at])
+  return beat and entry_of(ARGV[at], beat)
+end
+
+-- RETURNS    for each worker {id, the last heartbeat, its entry}
 function operations.workers()
   local answer = {}
   local beats = call('ZRANGE', PREFIX .. 'worker_beats', 0, -1, 'WITHSCORES')
   for i = 1, #beats, 2 do
-    answer[#answer + 1] = {
-      call('HGET', PREFIX .. 'workers', beats[i]), beats[i + 1],
-      call('HGET', PREFIX .. 'worker_directives', beats[i]) or '',
-    }
+    answer[#answer + 1] = entry_of(beats[i], beats[i + 1])
   end
   return answer
 end
@@ -35,8 +43,9 @@ end
 -- ARGUMENTS  the worker's id; its directive
 -- RETURNS    1, or 0 when there is no such worker
 function operations.signal(at)
-  if call('HEXISTS', PREFIX .. 'workers', ARGV[at]) == 0 then return 0 end
-  call('HSET', PREFIX .. 'worker_directives', ARGV[at], ARGV[at + 1])
+  local key = PREFIX .. 'worker:' .. ARGV[at]
+  if call('EXISTS', key) == 0 then return 0 end
+  call('HSET', key, 'directive', ARGV[at + 1])
   call('PUBLISH', PREFIX .. 'control', '')
   return 1
 end
