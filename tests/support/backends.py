@@ -13,6 +13,7 @@ from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from jdobb_async_queue.clock import Clock
 from tests.support.redis_invariants import check_database
 from tests.support.redis_server import database_url
+from tests.support.sqlite_invariants import check_file
 
 
 async def _nothing(_folder: Path, _clock: Clock) -> None:
@@ -42,6 +43,11 @@ def _sqlite_file(folder: Path, clock: Clock, namespace: str) -> QueueBackend:
     return SQLiteBackend(f"sqlite:///{folder / 'jobs.db'}", namespace=namespace, clock=clock)
 
 
+async def _check_sqlite_file(folder: Path, clock: Clock) -> None:
+    if (folder / "jobs.db").is_file():
+        await check_file(folder / "jobs.db", clock)
+
+
 def _sqlite_memory(_folder: Path, clock: Clock, namespace: str) -> QueueBackend:
     return SQLiteBackend("sqlite:///:memory:", namespace=namespace, clock=clock)
 
@@ -56,7 +62,7 @@ async def _check_redis(folder: Path, clock: Clock) -> None:
 
 KINDS = [
     Kind("memory", _memory),
-    Kind("sqlite-file", _sqlite_file),
+    Kind("sqlite-file", _sqlite_file, _check_sqlite_file),
     Kind("sqlite-memory", _sqlite_memory),
     Kind("redis", _redis, _check_redis),
 ]
