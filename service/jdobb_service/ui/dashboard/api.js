@@ -49,8 +49,8 @@ export async function getJson(path, options) {
   return (await request("GET", path, undefined, options)).json();
 }
 
-export async function post(path, body) {
-  return (await request("POST", path, body)).json();
+export async function post(path, body, options) {
+  return (await request("POST", path, body, options)).json();
 }
 
 /** Return the address of a list, with each value of an array as a parameter of its own. */

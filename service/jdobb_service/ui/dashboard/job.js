@@ -1,6 +1,7 @@
 // One job: what it does now, what happened to it, what it was given and gave.
 
 import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { useAction } from "./action.js";
 import { address, BASE, post, request, useResource } from "./api.js";
 import { curl } from "./curl.js";
 import { members } from "./json.js";
@@ -28,14 +29,15 @@ export function Job({ id }) {
   useEffect(() => {
     if (data) learnTypes([data.job_type]);
   }, [data?.job_type]);
-  if (!data) return html`<h1 class="mono">${id}</h1>${error ? html`<${Failure} error=${error} />` : html`<div class="loading"></div>`}`;
+  if (!data) return html`<${Crumbs} /><h1 class="mono">${id}</h1>${error ? html`<${Failure} error=${error} />` : html`<div class="loading"></div>`}`;
+  const gone = error?.code === "job-not-found";
   const latest = updates.at(-1);
   const job = latest && latest.timestamp >= data.updated_at && !TERMINAL.has(data.status)
     ? { ...data, status: latest.status, progress: latest.progress, message: latest.message }
     : data;
   return html`
-    <${Head} job=${job} reload=${reload} />
-    <${Failure} error=${error} />
+    <${Head} job=${job} gone=${gone} reload=${reload} />
+    <${Failure} error=${gone ? undefined : error} />
     <div class="columns">
       <section class="card"><${Facts} job=${job} /></section>
       <section class="card wide"><${Timeline} job=${job} updates=${updates} /></section>
@@ -91,46 +93,44 @@ function pastUpdates(path, seq, add) {
   return cut;
 }
 
-function Head({ job, reload }) {
+function Head({ job, gone, reload }) {
   const [asked, ask] = useState(false);
-  const [error, fail] = useState();
+  const { run, busy, error } = useAction();
   const path = `jobs/${encodeURIComponent(job.id)}`;
-  const live = !TERMINAL.has(job.status);
-  const retryable = job.status === "failed" || job.status === "cancelled";
-  const act = async (work) => {
-    try {
-      fail(undefined);
-      await work();
-    } catch (failure) {
-      fail(failure);
-    }
+  const ended = TERMINAL.has(job.status);
+  const can = {
+    cancel: !ended && !gone && !busy && may("cancel"),
+    retry: ended && job.status !== "complete" && !gone && !busy && may("enqueue"),
+    delete: ended && !gone && !busy && may("admin"),
   };
-  const cancel = () => act(() => post(`${path}/cancel`).then(reload));
-  const retry = () => act(() => post(`${path}/retry`).then(reload));
-  useKeys({ c: () => live && may("cancel") && cancel(), r: () => retryable && may("enqueue") && retry() });
+  const act = (action) => run(() => post(`${path}/${action}`).finally(reload));
+  useKeys({ c: () => can.cancel && act("cancel"), r: () => can.retry && act("retry") });
   const remove = (yes) => {
     ask(false);
-    if (yes) act(async () => {
+    if (yes) run(async () => {
       await request("DELETE", path);
       go(link("jobs"));
     });
   };
   return html`
-    <nav class="crumbs" aria-label="Path"><a href="#/jobs">Jobs</a> / <a href=${link("jobs", { job_type: job.job_type })}>${job.job_type}</a></nav>
+    <${Crumbs} jobType=${job.job_type} />
     <header class="row head">
       <h1 class="mono">${job.id}</h1><${Copy} text=${job.id} label="Copy the id" />
       <${Status} of=${job.status} />
       <span class="actions">
-        ${live && html`<button disabled=${!may("cancel")} onClick=${cancel}>Cancel</button>`}
-        ${retryable && html`<button disabled=${!may("enqueue")} onClick=${retry}>Retry</button>`}
+        <button disabled=${!can.cancel} onClick=${() => act("cancel")}>Cancel</button>
+        <button disabled=${!can.retry} onClick=${() => act("retry")}>Retry</button>
         <a class="button" href=${link("enqueue", { from: job.id })}>Run again …</a>
-        ${!live && html`<button class="danger" disabled=${!may("admin")} onClick=${() => ask(true)}>Delete</button>`}
+        <button class="danger" disabled=${!can.delete} onClick=${() => ask(true)}>Delete</button>
       </span>
     </header>
-    <${Failure} error=${error} />
+    ${gone ? html`<div class="notice warn" role="status">This job has been removed. It was:</div>` : html`<${Failure} error=${error} />`}
     <div class=${`bar ${job.status}`}><${Progress} job=${job} /><span class="message">${job.status === "failed" ? job.error : job.message}</span></div>
     ${asked && html`<${Ask} title="Delete this job?" action="Delete it" danger answer=${remove}><p>Its data, results and updates go too. It cannot be brought back.</p><//>`}`;
 }
+
+const Crumbs = ({ jobType }) => html`<nav class="crumbs" aria-label="Path"><a href="#/jobs">Jobs</a>${jobType &&
+  html` / <a href=${link("jobs", { job_type: jobType })}>${jobType}</a>`}</nav>`;
 
 function Facts({ job }) {
   const now = useNow();

@@ -1,6 +1,7 @@
 // The list of jobs: filters in the address, live rows, actions on many.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { useAction } from "./action.js";
 import { address, getJson, post, request, useResource } from "./api.js";
 import { ACTIONS, Bulk } from "./bulk.js";
 import { items, members } from "./json.js";
@@ -169,7 +170,7 @@ function after(job, { status, progress, message, error, attempt, timestamp }) {
 
 function List({ filter }) {
   const { jobs, next, error, fresh, reload, more } = useRows(filter);
-  const [failure, fail] = useState();
+  const { run, error: failure } = useAction();
   const [outcome, tell] = useState();
   const [picked, pick] = useState(new Set());
   const [all, setAll] = useState(false);
@@ -194,11 +195,10 @@ function List({ filter }) {
     rows.current?.children[to]?.querySelector("a").focus();
   };
   const here = () => jobs?.[place()];
-  const act = async (action) => {
+  const act = (action) => {
     const job = here();
     if (!job || !may(ACTIONS[action].scope) || !ACTIONS[action].of.includes(job.status)) return;
-    fail(undefined);
-    await post(`jobs/${encodeURIComponent(job.id)}/${action}`).catch(fail);
+    run(() => post(`jobs/${encodeURIComponent(job.id)}/${action}`));
   };
   const clear = () => {
     pick(new Set());
