@@ -1,6 +1,6 @@
 // The list of jobs: filters in the address, live rows, actions on many.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { Component, html, useCallback, useEffect, useRef, useState } from "../vendor/preact.js";
 import { useAction } from "./action.js";
 import { address, getJson, post, request, useResource } from "./api.js";
 import { ACTIONS, Bulk } from "./bulk.js";
@@ -13,8 +13,10 @@ import { may } from "./session.js";
 import { settings } from "./settings.js";
 import { duration, useNow } from "./time.js";
 
-const PAGE = 50;
+const [FIRST, FURTHER] = [50, 200]; // jobs that are read at once
 const LOOK_EVERY = 5000;
+const REDRAW_EVERY = 100;
+const CALM = 60000;
 
 /** The filter that the address names, as the API takes it. */
 function filterOf(query) {
@@ -102,9 +104,8 @@ function useRows(filter) {
   const rows = useRef(new Map());
   const strangers = useRef(new Set());
   const [{ next, error, read: isRead }, set] = useState({ next: null, error: undefined, read: false });
-  const [, draw] = useState(0);
-  const redraw = () => draw((count) => count + 1);
-  const page = (cursor) => getJson(address("jobs", { ...filter, limit: PAGE, cursor }));
+  const redraw = useRedraw();
+  const page = (cursor) => getJson(address("jobs", { ...filter, limit: cursor ? FURTHER : FIRST, cursor }));
   const read = async (cursor) => {
     try {
       const { items: found, next_cursor } = await page(cursor);
@@ -157,6 +158,19 @@ function useRows(filter) {
   return { jobs, next, error, fresh: strangers.current.size, reload: () => read(), more: () => read(next) };
 }
 
+/** Return what draws again, once for all that happens within a moment. */
+function useRedraw() {
+  const [, draw] = useState(0);
+  const timer = useRef();
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return () => {
+    timer.current ??= setTimeout(() => {
+      timer.current = undefined;
+      draw((count) => count + 1);
+    }, REDRAW_EVERY);
+  };
+}
+
 /** The job as it is after an update. */
 function after(job, { status, progress, message, error, attempt, timestamp }) {
   const now = { ...job, status, progress, message, error, attempt, updated_at: timestamp };
@@ -177,7 +191,7 @@ function List({ filter }) {
   const [at, setAt] = useState(-1);
   const rows = useRef();
   const now = useNow();
-  const toggle = (id) => {
+  const toggle = useCallback((id) => {
     setAll(false);
     tell(undefined);
     pick((before) => {
@@ -185,7 +199,7 @@ function List({ filter }) {
       if (!then.delete(id)) then.add(id);
       return then;
     });
-  };
+  }, []);
   const place = () => {
     const focused = [...(rows.current?.children ?? [])].indexOf(document.activeElement.closest("tr"));
     return focused < 0 ? at : focused;
@@ -217,7 +231,9 @@ function List({ filter }) {
     setAll(false);
     pick(new Set(every ? [] : jobs.map((job) => job.id)));
   };
-  const target = all ? { filter } : { ids: [...picked] };
+  const chosen = jobs.filter((job) => picked.has(job.id));
+  const ids = chosen.map((job) => job.id);
+  const statuses = !all ? chosen.map((job) => job.status) : filter.status.length ? filter.status : STATUSES;
   return html`
     <${Failure} error=${error ?? failure} />
     <div class="afloat">${fresh > 0 && html`<button class="pill" onClick=${reload}>${number(fresh)} new or changed – show</button>`}</div>
@@ -227,29 +243,42 @@ function List({ filter }) {
         <th><input type="checkbox" aria-label="Select all that are shown" checked=${every} onChange=${choose} /></th>
         <th>Status</th><th>Job</th><th>Job type</th><th>Progress</th><th>Message</th><th class="n">Attempt</th><th class="n">Took</th><th class="n">Created</th>
       </tr></thead>
-      <tbody ref=${rows}>${jobs.map((job, n) => html`<${Row} key=${job.id} job=${job} now=${now} picked=${picked.has(job.id)} current=${n === at} come=${() => setAt(n)} toggle=${toggle} />`)}</tbody>
+      <tbody ref=${rows}>${jobs.map((job, n) => html`<${Row} key=${job.id} job=${job} n=${n} now=${moment(job, now)} picked=${picked.has(job.id)} current=${n === at} come=${setAt} toggle=${toggle} />`)}</tbody>
     </table></section>
     ${next !== null && html`<div class="row center"><button onClick=${more}>Show more</button></div>`}`}
-    ${picked.size > 0 && html`<${Bulk} target=${target} count=${picked.size} all=${all} canAll=${every && next !== null}
+    ${ids.length > 0 && html`<${Bulk} ids=${ids} all=${all} filter=${filter} statuses=${statuses} canAll=${every && next !== null}
       onAll=${() => setAll(true)} onClear=${clear}
       onDone=${(text) => { tell(text); clear(); reload(); }} />`}
     <p class="outcome" role="status">${outcome}</p>`;
 }
 
-function Row({ job, now, picked, current, come, toggle }) {
-  const ends = job.completed_at ? Date.parse(job.completed_at) : now;
-  const took = job.started_at && job.status !== "pending" ? (ends - Date.parse(job.started_at)) / 1000 : null;
-  return html`<tr class=${current ? "current" : ""} onfocusin=${come}>
-    <td><input type="checkbox" aria-label=${`Select ${job.id}`} checked=${picked} onChange=${() => toggle(job.id)} /></td>
-    <td><${Status} of=${job.status} /></td>
-    <th scope="row"><a class="mono" href=${link("jobs", { id: job.id })} title=${job.id}>${shortId(job.id)}</a></th>
-    <td>${job.job_type}</td>
-    <td>${job.status === "processing" || (job.progress > 0 && job.progress < 1) ? html`<${Progress} job=${job} />` : ""}</td>
-    <td class="message">${job.status === "failed" ? job.error : job.message}</td>
-    <td class="n">${job.attempt > 0 && html`${job.attempt}${job.max_attempts > 1 && html`<span class="faint"> / ${job.max_attempts}</span>`}`}</td>
-    <td class="n">${took === null ? "" : duration(job.completed_at ? Math.max(0, took) : Math.floor(Math.max(0, took)))}</td>
-    <td class="n"><${Time} at=${job.created_at} now=${now} /></td>
-  </tr>`;
+/** The present as far as it changes how a job looks: that of most has not changed since the last second. */
+function moment(job, now) {
+  const isCalm = job.status !== "processing" && now - Date.parse(job.created_at) > 2 * CALM && Date.parse(job.run_at) < now;
+  return isCalm ? Math.floor(now / CALM) * CALM : now;
+}
+
+/** A row, which is drawn again only when something in it has changed. */
+class Row extends Component {
+  shouldComponentUpdate(next) {
+    return Object.keys(next).some((name) => next[name] !== this.props[name]);
+  }
+
+  render({ job, n, now, picked, current, come, toggle }) {
+    const ends = job.completed_at ? Date.parse(job.completed_at) : now;
+    const took = job.started_at && job.status !== "pending" ? (ends - Date.parse(job.started_at)) / 1000 : null;
+    return html`<tr class=${current ? "current" : ""} onfocusin=${() => come(n)}>
+      <td><input type="checkbox" aria-label=${`Select ${job.id}`} checked=${picked} onChange=${() => toggle(job.id)} /></td>
+      <td><${Status} of=${job.status} /></td>
+      <th scope="row"><a class="mono" href=${link("jobs", { id: job.id })} title=${job.id}>${shortId(job.id)}</a></th>
+      <td>${job.job_type}</td>
+      <td>${job.status === "processing" || (job.progress > 0 && job.progress < 1) ? html`<${Progress} job=${job} />` : ""}</td>
+      <td class="message">${job.status === "failed" ? job.error : job.message}</td>
+      <td class="n">${job.attempt > 0 && html`${job.attempt}${job.max_attempts > 1 && html`<span class="faint"> / ${job.max_attempts}</span>`}`}</td>
+      <td class="n">${took === null ? "" : duration(job.completed_at ? Math.max(0, took) : Math.floor(Math.max(0, took)))}</td>
+      <td class="n"><${Time} at=${job.created_at} now=${now} /></td>
+    </tr>`;
+  }
 }
 
 function Export({ filter }) {
