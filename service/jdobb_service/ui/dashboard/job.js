@@ -8,12 +8,13 @@ import { members } from "./json.js";
 import { watch } from "./job-stream.js";
 import { useKeys } from "./keys.js";
 import { learnTypes, onUpdate } from "./live.js";
-import { Ask, Code, Copy, Failure, Json, Progress, Status, TERMINAL, Time } from "./parts.js";
+import { Ask, Code, Copy, Failure, Json, Says, Status, TERMINAL, Time } from "./parts.js";
 import { go, link } from "./router.js";
 import { may } from "./session.js";
 import { clock, duration, useNow } from "./time.js";
 
 const LOG_SHOWN = 200;
+const LONG = 200; // characters of a message that are also shown in full
 const SUBMITTED = ["job_type", "data", "metadata", "priority", "ttl", "timeout", "max_attempts", "max_lost"];
 
 /** Return a job with the texts of what it carries, as they were sent. */
@@ -125,7 +126,7 @@ function Head({ job, gone, reload }) {
       </span>
     </header>
     ${gone ? html`<div class="notice warn" role="status">This job has been removed. It was:</div>` : html`<${Failure} error=${error} />`}
-    <div class=${`bar ${job.status}`}><${Progress} job=${job} /><span class="message">${job.status === "failed" ? job.error : job.message}</span></div>
+    <div class="bar"><${Says} job=${job} now=${useNow()} bar=${true} /></div>
     ${asked && html`<${Ask} title="Delete this job?" action="Delete it" danger answer=${remove}><p>Its data, results and updates go too. It cannot be brought back.</p><//>`}`;
 }
 
@@ -134,24 +135,31 @@ const Crumbs = ({ jobType }) => html`<nav class="crumbs" aria-label="Path"><a hr
 
 function Facts({ job }) {
   const now = useNow();
-  const between = (from, to) => (from ? duration(Math.max(0, ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000)) : "–");
+  const between = (from, to) => from && duration(Math.max(0, ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000));
+  const waits = job.status === "pending";
+  const waited = () => {
+    if (waits) return Date.parse(job.run_at) <= now && between(job.run_at);
+    return job.started_at ? between(job.run_at, job.started_at) : between(job.created_at, job.completed_at);
+  };
+  const at = (instant) => instant && html`<${Time} at=${instant} now=${now} />`;
   const rows = [
     ["Job type", html`<a href=${link("jobs", { job_type: job.job_type })}>${job.job_type}</a>`],
     ["Priority", job.priority],
-    ["Created", html`<${Time} at=${job.created_at} now=${now} />`],
-    job.status === "pending" && ["Runs", html`<${Time} at=${job.run_at} now=${now} />`],
-    ["Started", html`<${Time} at=${job.started_at} now=${now} />`],
-    ["Ended", html`<${Time} at=${job.completed_at} now=${now} />`],
-    ["Waited", job.started_at ? between(job.run_at, job.started_at) : between(job.created_at, job.completed_at)],
-    ["Ran for", between(job.started_at, job.completed_at)],
-    ["Attempt", `${job.attempt} of ${job.max_attempts}`],
-    job.losses > 0 && ["Lost workers", `${job.losses} of ${job.max_lost}`],
-    job.timeout && ["Timeout", duration(job.timeout)],
-    job.ttl && ["To start within", duration(job.ttl)],
-    job.unique_key && ["Unique key", job.unique_key],
-    job.worker_id && ["Worker", html`<span class="mono">${job.worker_id}</span>`],
-    job.request_id && ["Request", html`<span class="mono">${job.request_id}</span>`],
-  ].filter(Boolean);
+    ["Created", at(job.created_at)],
+    ["Due", waits && at(job.run_at)],
+    ["Started", at(job.started_at)],
+    ["Ended", at(job.completed_at)],
+    ["Waited", waited()],
+    ["Ran for", !waits && between(job.started_at, job.completed_at)],
+    ["Attempt", job.attempt],
+    ["Failed", (job.failures > 0 || job.max_attempts > 1) && `${job.failures} of ${job.max_attempts} times`],
+    ["Lost workers", job.losses > 0 && `${job.losses} of ${job.max_lost}`],
+    ["Timeout", job.timeout && duration(job.timeout)],
+    ["To start within", job.ttl && duration(job.ttl)],
+    ["Unique key", job.unique_key],
+    ["Worker", job.worker_id && html`<span class="mono">${job.worker_id}</span>`],
+    ["Request", job.request_id && html`<span class="mono">${job.request_id}</span>`],
+  ].filter(([, value]) => value);
   const body = `{${SUBMITTED.filter((name) => job[name] !== null).map((name) => `"${name}":${job.raw[name]}`).join(",")}}`;
   return html`<header class="row"><h2>Facts</h2><span class="actions"><${Copy} text=${curl(body)} label="Copy as a curl call">Copy as curl<//></span></header>
     <dl class="facts">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
@@ -168,7 +176,7 @@ function Timeline({ job, updates }) {
         <time datetime=${one.timestamp} title=${one.timestamp}>${clock(one.timestamp)}</time>
         <span class="what">${what(one)}</span>
         ${one.message && html`<span class="message">${one.message}</span>`}
-        ${one.error && html`<span class="message bad">${one.error}</span>`}
+        ${one.error && html`<span class=${`message ${one.status === "cancelled" ? "" : "bad"}`}>${one.error}</span>`}
       </li>`)}</ol>`;
 }
 
@@ -183,7 +191,9 @@ function what(update) {
 function Errors({ errors }) {
   return html`<h2>Errors</h2>${errors.toReversed().map((one) => html`
     <details class="error" open=${one === errors.at(-1)}>
-      <summary><strong>${one.type}</strong> ${one.message}<span class="faint"> attempt ${one.attempt}, <${Time} at=${one.at ?? one.timestamp} /></span></summary>
+      <summary><strong>${one.type}</strong> <span class="faint">attempt ${one.attempt}, <${Time} at=${one.at} /></span>
+        <span class="message">${one.message}</span></summary>
+      ${one.message.length > LONG && html`<${Code} text=${one.message} label="the message" />`}
       ${one.traceback && html`<${Code} text=${one.traceback} label="the traceback" />`}
     </details>`)}`;
 }

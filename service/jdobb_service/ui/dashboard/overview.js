@@ -4,7 +4,7 @@ import { html, useMemo, useState } from "../vendor/preact.js";
 import { address, useResource } from "./api.js";
 import { Chart, perMinute, slowest, sum } from "./charts.js";
 import { curl } from "./curl.js";
-import { Code, Empty, Failure, Progress, Spark, number, shortId } from "./parts.js";
+import { Code, Empty, Failure, Says, Spark, number, shortId } from "./parts.js";
 import { link } from "./router.js";
 import { duration, useNow } from "./time.js";
 
@@ -152,11 +152,10 @@ function Running() {
   return html`<h2>Running now</h2>
     ${!data ? html`<div class="loading"></div>` : !data.items.length ? html`<${Empty}>No job is running.<//>` : html`
     <div class="scroll"><table>
-      <thead><tr><th>Job</th><th>Job type</th><th>Progress</th><th>Message</th><th class="n">For</th></tr></thead>
+      <thead><tr><th>Job</th><th>Job type</th><th>Progress</th><th class="n">For</th></tr></thead>
       <tbody>${data.items.map((job) => html`<tr key=${job.id}>
         <th scope="row"><a class="mono" href=${link("jobs", { id: job.id })} title=${job.id}>${shortId(job.id)}</a></th>
-        <td>${job.job_type}</td><td><${Progress} job=${job} /></td>
-        <td class="message">${job.message}</td>
+        <td>${job.job_type}</td><td class="says"><${Says} job=${job} now=${now} /></td>
         <td class="n">${duration(Math.floor(Math.max(0, now - Date.parse(job.started_at)) / 1000))}</td>
       </tr>`)}</tbody>
     </table></div>`}`;
