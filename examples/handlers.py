@@ -1,8 +1,8 @@
-"""Three handlers that are useful as they are: ``jdobb serve examples.handlers:router``.
+"""Three handlers that are useful as they are, and one to try things with.
 
-They read files below one folder only: ``JDOBB_FILES_ROOT``, by default ``examples/files``.
-Each works in small steps in a thread, so that the event loop stays free, progress can be watched, and a
-cancelled job stops after the step at hand.
+``jdobb serve examples.handlers:router`` runs them. The useful ones read files below one folder only:
+``JDOBB_FILES_ROOT``, by default ``examples/files``. Each works in small steps in a thread, so that the
+event loop stays free, progress can be watched, and a cancelled job stops after the step at hand.
 """
 
 from __future__ import annotations
@@ -36,12 +36,27 @@ async def files_folder() -> AsyncIterator[Folder]:
 router = JobRouter(lifespan=files_folder)
 
 
-class TextOrPath(BaseModel):
-    """What to read: a text, or a file of the service's files folder. Exactly one of the two."""
+class StepsToTake(BaseModel):
+    """How long it takes, and how often it fails: to watch a job, to cancel one, and to retry one."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["path"]}]}
+        extra="forbid", json_schema_extra={"examples": [{"seconds": 20}, {"seconds": 4, "failures": 1}]}
     )
+
+    seconds: float = Field(default=20, ge=0, le=3600, description="How long an attempt takes.")
+    failures: int = Field(
+        default=0, ge=0, le=100, description="How many attempts fail half-way, before one succeeds."
+    )
+
+
+def text_or_path(*examples: dict[str, Any]) -> ConfigDict:
+    """Return the configuration of a model whose data has either a text or a path."""
+    either: list[Any] = [{"required": ["text"]}, {"required": ["path"]}]
+    return ConfigDict(extra="forbid", json_schema_extra={"oneOf": either, "examples": list(examples)})
+
+
+class TextOrPath(BaseModel):
+    """What to read: a text, or a file of the service's files folder. Exactly one of the two."""
 
     text: str | SkipJsonSchema[None] = Field(default=None, description="The text itself.")
     path: str | SkipJsonSchema[None] = Field(
@@ -69,11 +84,15 @@ class TextOrPath(BaseModel):
 class CsvToProfile(TextOrPath):
     """A CSV file whose first line names the columns."""
 
+    model_config = text_or_path({"path": "orders.csv"}, {"text": "city,people\nOslo,709\nRome,2755\n"})
+
     delimiter: Literal[",", ";", "\t", "|"] = Field(default=",", description="What separates the fields.")
 
 
 class TextToReport(TextOrPath):
     """A text in UTF-8."""
+
+    model_config = text_or_path({"path": "letters/harbour.txt"})
 
     most_common: int = Field(
         default=10, ge=0, le=100, description="How many of the most common words to list."
@@ -83,13 +102,27 @@ class TextToReport(TextOrPath):
 class FilesToHash(BaseModel):
     """A folder of files."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"path": "."}]})
 
     path: str = Field(
         min_length=1,
         max_length=4096,
         description="A folder, relative to the files folder of the service; `.` is the files folder itself.",
     )
+
+
+@router.handler("demo.steps", data_model=StepsToTake)
+async def take_steps(ctx: JobContext) -> dict[str, Any]:
+    """Return how many steps were taken, and in which attempt; each takes a quarter of a second."""
+    payload: StepsToTake = ctx.payload
+    count = max(2, round(payload.seconds * 4))
+    for step in range(1, count + 1):
+        await asyncio.sleep(payload.seconds / count)
+        await ctx.update(step / count, f"step {step} of {count}")
+        if ctx.attempt <= payload.failures and 2 * step >= count:
+            msg = f"attempt {ctx.attempt} fails at step {step}, as the job asked for"
+            raise RuntimeError(msg)
+    return {"steps": count, "attempt": ctx.attempt}
 
 
 @router.handler("csv.profile", data_model=CsvToProfile)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,8 @@ def _first_steps(settings: Settings, url: str, models: dict[str, type[BaseModel]
     for job_type, model in models.items():
         data = _sample(model)
         if data is not None:
-            yield "try it:"
+            yield "put a first job in by the dashboard or by one of these, from another terminal:"
+            yield f"  {_enqueue(url, job_type, data)}"
             yield f"  {_curl(settings, url, {'job_type': job_type, 'data': data})}"
             return
     yield f"it takes jobs of the type {' or '.join(models)}; {url}/docs tells how"
@@ -64,6 +67,21 @@ def _sample(model: type[BaseModel] | None) -> dict[str, Any] | None:
             continue
         return dict(data)
     return None
+
+
+def _enqueue(url: str, job_type: str, data: dict[str, Any]) -> str:
+    words = (_command(), "enqueue", job_type, json.dumps(data), "--url", url, "--watch")
+    return shlex.join(words)
+
+
+def _command() -> str:
+    """Return how a shell in this directory finds the command."""
+    if shutil.which("jdobb"):
+        return "jdobb"
+    own, here = Path(sys.argv[0]).absolute(), Path.cwd()
+    if own.name != "jdobb":
+        return "jdobb"
+    return str(own.relative_to(here) if own.is_relative_to(here) else own)
 
 
 def _curl(settings: Settings, url: str, job: dict[str, Any]) -> str:

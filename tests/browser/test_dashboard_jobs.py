@@ -41,6 +41,10 @@ async def failed(queue: JobQueue, job_type: str, count: int) -> list[str]:
     return ids
 
 
+async def claimed_again(queue: JobQueue, job_type: str) -> None:
+    assert await queue.claim([job_type], worker_id="by-hand") is not None
+
+
 async def test_what_is_filtered_stands_in_the_address(dashboard: Page, queue: JobQueue):
     await failed(queue, "filter", 1)
     one = await queue.enqueue("filter", {}, metadata={"customer": "4711"})
@@ -106,6 +110,49 @@ async def test_new_rows_wait_and_known_ones_change_in_place(dashboard: Page, que
     await expect(rows(dashboard)).to_have_count(4)
     await expect(pill).to_have_count(0)
     await expect(rows(dashboard).last).to_contain_text("complete")
+
+
+async def test_only_what_fits_the_filter_is_told_to_be_new(dashboard: Page, queue: JobQueue):
+    await queue.enqueue("mine", {})
+    other, lease = await claimed(queue, "not-mine")
+    await dashboard.goto("#/jobs?job_type=mine&status=pending")
+    await expect(rows(dashboard)).to_have_count(1)
+    watcher = await dashboard.context.new_page()
+    await watcher.goto(f"#/jobs/{other}")
+    await queue.complete(other, lease_token=lease)
+    await expect(watcher.locator(".head .status")).to_have_text("complete")
+    await queue.enqueue("mine", {})
+    await expect(dashboard.locator(".pill")).to_contain_text("1 new or changed")
+    taken = await queue.claim(["mine"], worker_id="by-hand")
+    assert taken is not None
+    await expect(rows(dashboard).first).to_contain_text("processing")
+    await dashboard.locator(".pill").click()
+    await expect(rows(dashboard)).to_have_count(1)
+    await expect(rows(dashboard).first).to_contain_text("pending")
+
+
+async def test_a_row_says_when_a_job_is_due_and_why_it_has_ended(dashboard: Page, queue: JobQueue):
+    await queue.cancel(await queue.enqueue("says", {}), "no longer wanted")
+    await queue.enqueue("says", {}, delay=3600)
+    job_id, lease = await claimed(queue, "says", max_attempts=3)
+    await queue.fail(job_id, "it broke", lease_token=lease, retry_in=7200)
+    await dashboard.goto("#/jobs?job_type=says")
+    await expect(rows(dashboard)).to_have_count(3)
+    says = rows(dashboard).locator(".says .says")
+    await expect(says.nth(0)).to_contain_text(re.compile(r"again in (2 h|1 h 59 m)"))
+    await expect(rows(dashboard).nth(0).locator(".attempt")).to_have_text("1 / 3")
+    await expect(says.nth(1)).to_contain_text(re.compile(r"due in (1 h|59 m \d+ s)"))
+    await expect(says.nth(2)).to_have_text("no longer wanted")
+
+
+async def test_an_attempt_by_an_operator_is_not_held_against_the_limit(dashboard: Page, queue: JobQueue):
+    (job_id,) = await failed(queue, "held", 1)
+    await queue.retry(job_id)
+    await claimed_again(queue, "held")
+    await dashboard.goto("#/jobs?job_type=held")
+    await expect(rows(dashboard).first.locator(".attempt")).to_have_text("2")
+    await dashboard.goto(f"#/jobs/{job_id}")
+    await expect(dashboard.locator(".facts")).to_contain_text(re.compile(r"Attempt\s*2\s*Worker"))
 
 
 async def test_many_are_changed_after_their_number_was_confirmed(dashboard: Page, queue: JobQueue):
@@ -215,6 +262,9 @@ async def test_two_keys_lead_to_each_screen(dashboard: Page):
         await dashboard.keyboard.press("g")
         await dashboard.keyboard.press(key)
         await expect(dashboard.get_by_role("heading", level=1)).to_have_text(heading)
+    await dashboard.keyboard.press("g")
+    await dashboard.keyboard.press("?")
+    await expect(dashboard.get_by_role("dialog", name="Keys")).to_have_count(0)
     await dashboard.keyboard.press("?")
     await expect(dashboard.get_by_role("dialog", name="Keys")).to_be_visible()
     await dashboard.keyboard.press("Escape")

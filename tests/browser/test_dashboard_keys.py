@@ -101,3 +101,48 @@ async def test_what_a_key_may_not_do_is_greyed_out_and_refused(visit: Visit, gua
         assert job is not None
         assert job.status == "pending"
         trouble.forgive("status of 40[13]")
+
+
+async def test_what_one_was_at_is_kept_when_the_session_ends(visit: Visit, guarded: Service):
+    async with JobQueue.from_url(guarded.backend_url) as queue, visit(guarded.url) as (context, trouble):
+        page = await context.new_page()
+        await sign_in(page, ADMIN_SECRET)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        await page.goto("#/enqueue?job_type=kept")
+        await page.get_by_label("Data as JSON", exact=True).fill('{"typed": "for an hour"}')
+        await context.clear_cookies()
+        await page.get_by_role("button", name="Enqueue").click()
+        await page.get_by_label("API key").fill(ADMIN_SECRET)
+        await expect(page.get_by_role("button", name="Enqueue")).to_be_hidden()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_label("API key")).to_have_count(0)
+        await expect(page.get_by_label("Data as JSON", exact=True)).to_have_value('{"typed": "for an hour"}')
+        await page.get_by_role("button", name="Enqueue").click()
+        await expect(page.locator(".head .status")).to_have_text("pending")
+        job = await queue.get(await page.locator(".head h1").inner_text())
+        assert job is not None
+        assert job.data == {"typed": "for an hour"}
+        trouble.forgive("status of 401")
+
+
+async def test_keys_do_nothing_while_one_has_to_sign_in(visit: Visit, guarded: Service):
+    async with JobQueue.from_url(guarded.backend_url) as queue, visit(guarded.url) as (context, trouble):
+        job_id = await queue.enqueue("locked", {})
+        page = await context.new_page()
+        await sign_in(page, ADMIN_SECRET)
+        await page.goto(f"#/jobs/{job_id}")
+        await expect(page.get_by_role("button", name="Cancel")).to_be_enabled()
+        (cookie,) = await context.cookies()
+        await context.clear_cookies()
+        await page.get_by_role("link", name="Run again").click()
+        await expect(page.get_by_label("API key")).to_be_visible()
+        await page.go_back()
+        await page.get_by_role("heading", name="jdobb").click()
+        await context.add_cookies([cookie])
+        asked = len(trouble.requests)
+        await page.keyboard.press("c")
+        await page.get_by_label("API key").fill(ADMIN_SECRET)
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".head .status")).to_have_text("pending")
+        assert not [path for path in trouble.requests[asked:] if path.endswith("/cancel")]
+        trouble.forgive("status of 401")

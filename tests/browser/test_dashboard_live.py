@@ -7,7 +7,7 @@ import re
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from jdobb_async_queue import JobQueue
 from tests.browser.conftest import Visit
@@ -17,6 +17,8 @@ from tests.support.restarts import Service
 from tests.support.waiting import WITHIN, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+LOST = "ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY"
 
 
 async def streams(service: Service) -> int:
@@ -104,6 +106,7 @@ async def test_it_tells_of_a_lost_connection_and_recovers_without_a_reload(visit
         await asyncio.to_thread(service.stop)
         for page in pages.values():
             await expect(page.get_by_text("The connection is lost.")).to_be_visible()
+            await expect(page.get_by_role("alert")).to_have_count(0)
         await queue.update(job_id, 0.5, "meanwhile", lease_token=lease)
         await queue.update(job_id, 0.75, "meanwhile too", lease_token=lease)
         await asyncio.to_thread(service.start)
@@ -114,7 +117,78 @@ async def test_it_tells_of_a_lost_connection_and_recovers_without_a_reload(visit
             assert await page.evaluate("window.sameDocument")
         log = pages[f"#/jobs/{job_id}"].locator(".timeline .message")
         await expect(log).to_have_text(["meanwhile too", "meanwhile", "before", "enqueued"])
-        trouble.forgive("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY")
+        trouble.forgive(LOST)
+
+
+async def test_a_screen_that_was_opened_while_the_service_was_away_comes_by_itself(
+    visit: Visit, service: Service
+):
+    async with JobQueue.from_url(service.backend_url) as queue, visit(service.url) as (context, trouble):
+        await queue.enqueue("away", {})
+        page = await context.new_page()
+        await page.goto("#/settings")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
+        await asyncio.to_thread(service.stop)
+        for name in ("Overview", "Workers", "Jobs"):
+            await page.get_by_label("Screens").get_by_role("link", name=name, exact=True).click()
+            await expect(page.get_by_text("The connection is lost.")).to_be_visible()
+            await expect(page.get_by_role("alert")).to_have_count(0)
+        await expect(page.get_by_text("No job fits.")).to_have_count(0)
+        await asyncio.to_thread(service.start)
+        await expect(page.locator("table.jobs tbody tr")).to_have_count(1)
+        await expect(page.get_by_text("The connection is lost.")).to_have_count(0)
+        trouble.forgive(LOST)
+
+
+async def test_the_page_waits_for_a_service_that_is_not_there_yet(visit: Visit, service: Service):
+    async with visit(service.url) as (context, trouble):
+        page = await context.new_page()
+        away = ["yes"]
+
+        async def asked(route: Route) -> None:
+            await (route.abort() if away else route.fallback())
+
+        await page.route("**/session", asked)
+        await page.goto("")
+        await expect(page.get_by_text("The service does not answer. Trying again")).to_be_visible()
+        away.clear()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        trouble.forgive("ERR_FAILED")
+
+
+async def test_an_answer_of_somebody_else_is_told(visit: Visit, service: Service):
+    async with visit(service.url) as (context, trouble):
+        page = await context.new_page()
+        await page.route(
+            "**/jobs/*", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html")
+        )
+        for path in ("#/jobs/other", "#/enqueue?from=other"):
+            await page.goto(path)
+            await expect(page.get_by_role("alert")).to_have_text("The answer did not come from the service.")
+        trouble.forgive("status of 404")
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_times_are_by_the_clock_of_the_service(visit: Visit, service: Service, hours: int):
+    async with JobQueue.from_url(service.backend_url) as queue, visit(service.url) as (context, _):
+        await context.add_init_script(f"""{{
+          const now = Date.now;
+          Date.now = () => now() + {hours * 3_600_000};
+        }}""")
+        job_id, lease = await claimed(queue, "timed")
+        await queue.fail(job_id, "it broke", lease_token=lease, retry=False)
+        await claimed(queue, "timed")
+        page = await context.new_page()
+        await page.goto("#/jobs")
+        rows = page.locator("table.jobs tbody tr")
+        await expect(rows).to_have_count(2)
+        for row in await rows.all():
+            await expect(row.locator("time")).to_have_text(re.compile(r"^(now|in 1 s|\d+ s ago)$"))
+        await page.goto("#/")
+        await expect(page.locator(".points")).to_contain_text("Error in timed")
+        await expect(page.get_by_role("row", name="timed").locator("svg")).to_have_attribute(
+            "aria-label", "1 ended in 15 minutes"
+        )
 
 
 async def test_it_works_below_a_path_of_a_proxy(visit: Visit, service: Service):

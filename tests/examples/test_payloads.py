@@ -29,6 +29,11 @@ PAYLOADS: list[tuple[str, dict[str, Any], bool]] = [
     ("text.report", {"text": "a", "most_common": 101}, False),
     ("text.report", {"text": "a", "most_common": -1}, False),
     ("text.report", {"most_common": 1}, False),
+    ("demo.steps", {}, True),
+    ("demo.steps", {"seconds": 0.5, "failures": 2}, True),
+    ("demo.steps", {"seconds": -1}, False),
+    ("demo.steps", {"failures": 1.5}, False),
+    ("demo.steps", {"steps": 3}, False),
     ("files.sha256", {"path": "."}, True),
     ("files.sha256", {}, False),
     ("files.sha256", {"path": "."  , "text": "a"}, False),
@@ -54,6 +59,17 @@ def test_the_schema_describes_every_field():
         schema = model.model_json_schema()
         assert schema["additionalProperties"] is False
         assert all(field.get("description") for field in schema["properties"].values())
+
+
+async def test_each_example_that_a_schema_gives_can_be_run(run_samples: Run):
+    for job_type, model in MODELS.items():
+        assert model is not None
+        examples = model.model_json_schema()["examples"]
+        assert examples
+        for data in examples:
+            if job_type != "demo.steps":  # it takes its time
+                assert (await run_samples(job_type, **data)).status == "complete"
+            model.model_validate(data)
 
 
 async def test_a_payload_that_does_not_fit_fails_the_job_and_names_the_field(run: Run):

@@ -15,8 +15,9 @@ from examples.handlers import router as examples
 from jdobb_async_queue import JobRouter
 from jdobb_service.banner import banner, shown_backend
 from jdobb_service.settings import Settings
+from tests.cli.command import COMMAND
 from tests.support.serving import serving
-from tests.support.waiting import WITHIN
+from tests.support.waiting import WITHIN, eventually
 
 URL = "http://127.0.0.1:8000"
 KEY = f"me:{'0' * 64}:enqueue"
@@ -49,17 +50,55 @@ def line_to_try(text: str) -> list[str]:
     return shlex.split(text.splitlines()[-1])
 
 
+def command_to_try(text: str) -> list[str]:
+    return shlex.split(text.splitlines()[-2])
+
+
 def job_to_try(text: str) -> dict:
     return json.loads(line_to_try(text)[-1])
 
 
-async def test_the_line_works_as_printed_with_the_examples():
+async def test_the_call_works_as_printed_with_the_examples():
     async with serving([examples]) as service:
         line = line_to_try(banner(Settings(backend_url="memory://"), service.url, [examples]))
         made = json.loads(await asyncio.to_thread(subprocess.check_output, line, timeout=WITHIN))
-        assert made["job_type"] in examples.handlers
-        job = await service.queue.wait(made["id"], timeout=WITHIN)
-    assert job.status == "complete"
+        assert made["job_type"] == "demo.steps"
+
+        async def is_moving() -> bool:
+            job = await service.queue.get(made["id"])
+            return job is not None and 0 < job.progress < 1
+
+        await eventually(is_moving)
+        assert await service.queue.cancel(made["id"])
+
+
+async def test_the_command_works_as_printed_and_shows_the_end():
+    async with serving(routers(quick=None)) as service:
+        line = command_to_try(banner(Settings(backend_url="memory://"), service.url, routers(quick=None)))
+        done = await asyncio.to_thread(
+            subprocess.run, [*COMMAND, *line[1:]], check=True, capture_output=True, timeout=WITHIN
+        )
+        assert json.loads(done.stdout.splitlines()[-1])["status"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("called", "path", "shown"),
+    [
+        ("bin/jdobb", "", "bin/jdobb"),
+        ("/opt/elsewhere/jdobb", "", "/opt/elsewhere/jdobb"),
+        ("/opt/elsewhere/uvicorn", "", "jdobb"),
+        ("bin/jdobb", "bin", "jdobb"),
+    ],
+)
+def test_the_command_is_named_as_a_shell_in_this_directory_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, path: str, shown: str
+):
+    tmp_path.joinpath("bin").mkdir()
+    tmp_path.joinpath("bin/jdobb").touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setattr("sys.argv", [called, "serve"])
+    assert command_to_try(banner(Settings(), URL, routers(quick=None)))[0] == shown
 
 
 @pytest.mark.parametrize(

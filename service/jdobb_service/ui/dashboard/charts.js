@@ -3,7 +3,7 @@
 import { html, useEffect, useRef } from "../vendor/preact.js";
 import uPlot from "../vendor/uplot.js";
 import { useTheme } from "./settings.js";
-import { clock, duration } from "./time.js";
+import { clock, duration, present } from "./time.js";
 
 const HEIGHT = 160;
 
@@ -89,7 +89,7 @@ function minute(seconds) {
 
 /** Return the minutes of the last `window` seconds, and of each name in `figures` its value per minute. */
 export function perMinute(items, window, figures) {
-  const last = Math.floor(Date.now() / 60000) * 60;
+  const last = Math.floor(present() / 60000) * 60;
   const times = [];
   for (let at = last - window + 60; at <= last; at += 60) times.push(at);
   const byMinute = new Map();

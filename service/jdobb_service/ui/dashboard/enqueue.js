@@ -1,7 +1,8 @@
 // Put a job in: a form where the payload has a schema, JSON otherwise, and the equal call.
 
 import { html, useMemo, useState } from "../vendor/preact.js";
-import { request, useResource } from "./api.js";
+import { useAction } from "./action.js";
+import { post, request, useResource } from "./api.js";
 import { curl } from "./curl.js";
 import { indented, members } from "./json.js";
 import { learnTypes } from "./live.js";
@@ -30,7 +31,7 @@ function Form({ types, jobType: wanted, job }) {
   const [priority, setPriority] = useState(job ? JSON.parse(job.priority) : "normal");
   const [delay, setDelay] = useState("");
   const [raw, setRaw] = useState(false);
-  const [error, fail] = useState();
+  const { run, busy, error } = useAction();
   const schema = types.find((one) => one.job_type === jobType)?.schema;
   const value = useMemo(() => membersOf(data), [data]);
   const formed = schema?.type === "object" && schema.properties && value !== undefined && !raw && isPlain(schema);
@@ -41,18 +42,16 @@ function Form({ types, jobType: wanted, job }) {
     priority !== "normal" && `"priority":"${priority}"`,
     delay && `"delay":${Number(delay)}`,
   ].filter(Boolean).join(",")}}`;
-  const send = async (event) => {
+  const once = useMemo(randomKey, [body]);
+  const send = (event) => {
     event.preventDefault();
-    fail(undefined);
-    if (value === undefined) return fail(new Error("The data is not a JSON object."));
-    if (membersOf(metadata) === undefined) return fail(new Error("The metadata is not a JSON object."));
-    try {
-      const { id } = await (await request("POST", "jobs", body)).json();
+    run(async () => {
+      if (value === undefined) throw new Error("The data is not a JSON object.");
+      if (membersOf(metadata) === undefined) throw new Error("The metadata is not a JSON object.");
+      const { id } = await post("jobs", body, { headers: { "Idempotency-Key": once } });
       learnTypes([jobType]);
       go(link("jobs", { id }));
-    } catch (failure) {
-      fail(failure);
-    }
+    });
   };
   const change = (name, to) => {
     const next = { ...value, [name]: to };
@@ -76,10 +75,15 @@ function Form({ types, jobType: wanted, job }) {
         <textarea rows="3" spellcheck=${false} aria-label="Metadata as JSON" value=${metadata} placeholder='{"customer": "4711"}'
           onInput=${(event) => setMetadata(event.target.value)} aria-invalid=${membersOf(metadata) === undefined}></textarea></details>
       <${Failure} error=${error} />
-      <div class="row"><button class="primary" disabled=${!may("enqueue")}>Enqueue</button></div>
+      <div class="row"><button class="primary" disabled=${busy || !may("enqueue")}>Enqueue</button></div>
     </form>
     <section class="card"><header class="row"><h2>The same from anywhere</h2></header>
       <${Code} text=${curl(body)} label="as curl" /></section>`;
+}
+
+/** Return a key by which the service knows a job that it has been sent already: its answer may have been lost. */
+function randomKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Return the texts of a JSON object's members by name, undefined when the text is no such object. */

@@ -48,7 +48,12 @@ export class Hub {
   #turn() {
     const wanted = [...this.#viewers.values()].some((viewer) => viewer.awake) && this.#types.length > 0;
     if (wanted && !this.#cut) this.#start();
-    if (!wanted) this.#stop();
+    if (wanted) return;
+    this.#stop();
+    if (this.#connected === false) {
+      this.#connected = undefined; // what nobody waits for is not lost
+      this.#tell({ kind: "connected", value: true });
+    }
   }
 
   #start() {

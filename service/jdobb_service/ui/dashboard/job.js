@@ -1,18 +1,20 @@
 // One job: what it does now, what happened to it, what it was given and gave.
 
 import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { useAction } from "./action.js";
 import { address, BASE, post, request, useResource } from "./api.js";
 import { curl } from "./curl.js";
 import { members } from "./json.js";
 import { watch } from "./job-stream.js";
 import { useKeys } from "./keys.js";
 import { learnTypes, onUpdate } from "./live.js";
-import { Ask, Code, Copy, Failure, Json, Progress, Status, TERMINAL, Time } from "./parts.js";
+import { Ask, Code, Copy, Failure, Json, Says, Status, TERMINAL, Time } from "./parts.js";
 import { go, link } from "./router.js";
 import { may } from "./session.js";
 import { clock, duration, useNow } from "./time.js";
 
 const LOG_SHOWN = 200;
+const LONG = 200; // characters of a message that are also shown in full
 const SUBMITTED = ["job_type", "data", "metadata", "priority", "ttl", "timeout", "max_attempts", "max_lost"];
 
 /** Return a job with the texts of what it carries, as they were sent. */
@@ -28,14 +30,15 @@ export function Job({ id }) {
   useEffect(() => {
     if (data) learnTypes([data.job_type]);
   }, [data?.job_type]);
-  if (!data) return html`<h1 class="mono">${id}</h1>${error ? html`<${Failure} error=${error} />` : html`<div class="loading"></div>`}`;
+  if (!data) return html`<${Crumbs} /><h1 class="mono">${id}</h1>${error ? html`<${Failure} error=${error} />` : html`<div class="loading"></div>`}`;
+  const gone = error?.code === "job-not-found";
   const latest = updates.at(-1);
   const job = latest && latest.timestamp >= data.updated_at && !TERMINAL.has(data.status)
     ? { ...data, status: latest.status, progress: latest.progress, message: latest.message }
     : data;
   return html`
-    <${Head} job=${job} reload=${reload} />
-    <${Failure} error=${error} />
+    <${Head} job=${job} gone=${gone} reload=${reload} />
+    <${Failure} error=${gone ? undefined : error} />
     <div class="columns">
       <section class="card"><${Facts} job=${job} /></section>
       <section class="card wide"><${Timeline} job=${job} updates=${updates} /></section>
@@ -91,67 +94,72 @@ function pastUpdates(path, seq, add) {
   return cut;
 }
 
-function Head({ job, reload }) {
+function Head({ job, gone, reload }) {
   const [asked, ask] = useState(false);
-  const [error, fail] = useState();
+  const { run, busy, error } = useAction();
   const path = `jobs/${encodeURIComponent(job.id)}`;
-  const live = !TERMINAL.has(job.status);
-  const retryable = job.status === "failed" || job.status === "cancelled";
-  const act = async (work) => {
-    try {
-      fail(undefined);
-      await work();
-    } catch (failure) {
-      fail(failure);
-    }
+  const ended = TERMINAL.has(job.status);
+  const can = {
+    cancel: !ended && !gone && !busy && may("cancel"),
+    retry: ended && job.status !== "complete" && !gone && !busy && may("enqueue"),
+    delete: ended && !gone && !busy && may("admin"),
   };
-  const cancel = () => act(() => post(`${path}/cancel`).then(reload));
-  const retry = () => act(() => post(`${path}/retry`).then(reload));
-  useKeys({ c: () => live && may("cancel") && cancel(), r: () => retryable && may("enqueue") && retry() });
+  const act = (action) => run(() => post(`${path}/${action}`).finally(reload));
+  useKeys({ c: () => can.cancel && act("cancel"), r: () => can.retry && act("retry") });
   const remove = (yes) => {
     ask(false);
-    if (yes) act(async () => {
+    if (yes) run(async () => {
       await request("DELETE", path);
       go(link("jobs"));
     });
   };
   return html`
-    <nav class="crumbs" aria-label="Path"><a href="#/jobs">Jobs</a> / <a href=${link("jobs", { job_type: job.job_type })}>${job.job_type}</a></nav>
+    <${Crumbs} jobType=${job.job_type} />
     <header class="row head">
       <h1 class="mono">${job.id}</h1><${Copy} text=${job.id} label="Copy the id" />
       <${Status} of=${job.status} />
       <span class="actions">
-        ${live && html`<button disabled=${!may("cancel")} onClick=${cancel}>Cancel</button>`}
-        ${retryable && html`<button disabled=${!may("enqueue")} onClick=${retry}>Retry</button>`}
+        <button disabled=${!can.cancel} onClick=${() => act("cancel")}>Cancel</button>
+        <button disabled=${!can.retry} onClick=${() => act("retry")}>Retry</button>
         <a class="button" href=${link("enqueue", { from: job.id })}>Run again …</a>
-        ${!live && html`<button class="danger" disabled=${!may("admin")} onClick=${() => ask(true)}>Delete</button>`}
+        <button class="danger" disabled=${!can.delete} onClick=${() => ask(true)}>Delete</button>
       </span>
     </header>
-    <${Failure} error=${error} />
-    <div class=${`bar ${job.status}`}><${Progress} job=${job} /><span class="message">${job.status === "failed" ? job.error : job.message}</span></div>
+    ${gone ? html`<div class="notice warn" role="status">This job has been removed. It was:</div>` : html`<${Failure} error=${error} />`}
+    <div class="bar"><${Says} job=${job} now=${useNow()} bar=${true} /></div>
     ${asked && html`<${Ask} title="Delete this job?" action="Delete it" danger answer=${remove}><p>Its data, results and updates go too. It cannot be brought back.</p><//>`}`;
 }
 
+const Crumbs = ({ jobType }) => html`<nav class="crumbs" aria-label="Path"><a href="#/jobs">Jobs</a>${jobType &&
+  html` / <a href=${link("jobs", { job_type: jobType })}>${jobType}</a>`}</nav>`;
+
 function Facts({ job }) {
   const now = useNow();
-  const between = (from, to) => (from ? duration(Math.max(0, ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000)) : "–");
+  const between = (from, to) => from && duration(Math.max(0, ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000));
+  const waits = job.status === "pending";
+  const waited = () => {
+    if (waits) return Date.parse(job.run_at) <= now && between(job.run_at);
+    return job.started_at ? between(job.run_at, job.started_at) : between(job.created_at, job.completed_at);
+  };
+  const at = (instant) => instant && html`<${Time} at=${instant} now=${now} />`;
   const rows = [
     ["Job type", html`<a href=${link("jobs", { job_type: job.job_type })}>${job.job_type}</a>`],
     ["Priority", job.priority],
-    ["Created", html`<${Time} at=${job.created_at} now=${now} />`],
-    job.status === "pending" && ["Runs", html`<${Time} at=${job.run_at} now=${now} />`],
-    ["Started", html`<${Time} at=${job.started_at} now=${now} />`],
-    ["Ended", html`<${Time} at=${job.completed_at} now=${now} />`],
-    ["Waited", job.started_at ? between(job.run_at, job.started_at) : between(job.created_at, job.completed_at)],
-    ["Ran for", between(job.started_at, job.completed_at)],
-    ["Attempt", `${job.attempt} of ${job.max_attempts}`],
-    job.losses > 0 && ["Lost workers", `${job.losses} of ${job.max_lost}`],
-    job.timeout && ["Timeout", duration(job.timeout)],
-    job.ttl && ["To start within", duration(job.ttl)],
-    job.unique_key && ["Unique key", job.unique_key],
-    job.worker_id && ["Worker", html`<span class="mono">${job.worker_id}</span>`],
-    job.request_id && ["Request", html`<span class="mono">${job.request_id}</span>`],
-  ].filter(Boolean);
+    ["Created", at(job.created_at)],
+    ["Due", waits && at(job.run_at)],
+    ["Started", at(job.started_at)],
+    ["Ended", at(job.completed_at)],
+    ["Waited", waited()],
+    ["Ran for", !waits && between(job.started_at, job.completed_at)],
+    ["Attempt", job.attempt],
+    ["Failed", (job.failures > 0 || job.max_attempts > 1) && `${job.failures} of ${job.max_attempts} times`],
+    ["Lost workers", job.losses > 0 && `${job.losses} of ${job.max_lost}`],
+    ["Timeout", job.timeout && duration(job.timeout)],
+    ["To start within", job.ttl && duration(job.ttl)],
+    ["Unique key", job.unique_key],
+    ["Worker", job.worker_id && html`<span class="mono">${job.worker_id}</span>`],
+    ["Request", job.request_id && html`<span class="mono">${job.request_id}</span>`],
+  ].filter(([, value]) => value);
   const body = `{${SUBMITTED.filter((name) => job[name] !== null).map((name) => `"${name}":${job.raw[name]}`).join(",")}}`;
   return html`<header class="row"><h2>Facts</h2><span class="actions"><${Copy} text=${curl(body)} label="Copy as a curl call">Copy as curl<//></span></header>
     <dl class="facts">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
@@ -168,7 +176,7 @@ function Timeline({ job, updates }) {
         <time datetime=${one.timestamp} title=${one.timestamp}>${clock(one.timestamp)}</time>
         <span class="what">${what(one)}</span>
         ${one.message && html`<span class="message">${one.message}</span>`}
-        ${one.error && html`<span class="message bad">${one.error}</span>`}
+        ${one.error && html`<span class=${`message ${one.status === "cancelled" ? "" : "bad"}`}>${one.error}</span>`}
       </li>`)}</ol>`;
 }
 
@@ -183,7 +191,9 @@ function what(update) {
 function Errors({ errors }) {
   return html`<h2>Errors</h2>${errors.toReversed().map((one) => html`
     <details class="error" open=${one === errors.at(-1)}>
-      <summary><strong>${one.type}</strong> ${one.message}<span class="faint"> attempt ${one.attempt}, <${Time} at=${one.at ?? one.timestamp} /></span></summary>
+      <summary><strong>${one.type}</strong> <span class="faint">attempt ${one.attempt}, <${Time} at=${one.at} /></span>
+        <span class="message">${one.message}</span></summary>
+      ${one.message.length > LONG && html`<${Code} text=${one.message} label="the message" />`}
       ${one.traceback && html`<${Code} text=${one.traceback} label="the traceback" />`}
     </details>`)}`;
 }

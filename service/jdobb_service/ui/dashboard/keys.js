@@ -1,4 +1,4 @@
-// Keys for those who do not like the mouse. None works while somebody types.
+// Keys for those who do not like the mouse. None works while somebody types, or has to sign in.
 
 import { html, useLayoutEffect, useRef } from "../vendor/preact.js";
 
@@ -11,7 +11,7 @@ const KEYS = [
 const TYPING = "textarea, select, input:not([type=checkbox], [type=radio]), dialog *";
 
 function isTyping(event) {
-  return event.metaKey || event.ctrlKey || event.altKey || event.target.matches?.(TYPING);
+  return event.metaKey || event.ctrlKey || event.altKey || event.target.matches?.(TYPING) || document.querySelector(".login") !== null;
 }
 
 /** Call the function that belongs to a key. */
@@ -29,7 +29,7 @@ export function useKeys(does) {
   }, []);
 }
 
-/** Two keys in a row: `does` has what comes after `first`. */
+/** Two keys in a row: `does` has what comes after `first`; another second key does nothing, not even what it does alone. */
 export function useSequence(first, does) {
   const now = useRef();
   now.current = does;
@@ -37,10 +37,10 @@ export function useSequence(first, does) {
     let since = 0;
     const pressed = (event) => {
       if (event.defaultPrevented || isTyping(event)) return;
-      if (since && Date.now() - since < 1500 && Object.hasOwn(now.current, event.key)) {
+      if (since && Date.now() - since < 1500 && event.key.length === 1) {
         event.preventDefault();
         since = 0;
-        now.current[event.key]();
+        if (Object.hasOwn(now.current, event.key)) now.current[event.key]();
       } else since = event.key === first ? Date.now() : 0;
     };
     addEventListener("keydown", pressed, { capture: true });

@@ -7,8 +7,11 @@ import { onChange, settings } from "./settings.js";
 const BEAT = 20000;
 const listeners = new Set();
 const watchers = new Set();
-let connected = true;
+let streams = true;
+let reachable = true;
+let signedIn = true;
 let channel;
+let wasWatched;
 
 /** Call back with each update, and with undefined when something may have been missed. Returns what ends it. */
 export function onUpdate(listener) {
@@ -21,18 +24,48 @@ export function learnTypes(types) {
   channel?.send("types", types);
 }
 
+/** Tell whether somebody looks who may, and wants to see what changes. */
+export function isWatched() {
+  return !document.hidden && settings.live && signedIn;
+}
+
+/** Tell whether the service knows who looks. */
+export function setSignedIn(value) {
+  signedIn = value;
+  awake();
+}
+
 function hear(message) {
   if (message.kind === "connected") {
-    connected = message.value;
-    for (const watcher of watchers) watcher(connected);
+    streams = message.value;
+    tellWatchers();
   }
   if (!settings.live) return;
   if (message.kind === "update") for (const listener of listeners) listener(message.update);
-  if (message.kind === "gap") for (const listener of listeners) listener(undefined);
+  if (message.kind === "gap") catchUp();
+}
+
+/** Let everything be read again. */
+export function catchUp() {
+  for (const listener of listeners) listener(undefined);
+}
+
+/** Tell whether the last call was answered. */
+export function setReachable(value) {
+  if (value === reachable) return;
+  reachable = value;
+  tellWatchers();
+  if (reachable) catchUp();
+}
+
+const isConnected = () => streams && reachable;
+
+function tellWatchers() {
+  for (const watcher of watchers) watcher(isConnected());
 }
 
 export function useConnected() {
-  const [now, set] = useState(connected);
+  const [now, set] = useState(isConnected);
   useEffect(() => {
     watchers.add(set);
     return () => watchers.delete(set);
@@ -40,15 +73,16 @@ export function useConnected() {
   return now;
 }
 
+/** Have the stream if somebody looks, and read again what may have been missed before. */
+function awake() {
+  const is = isWatched();
+  channel.send("awake", is);
+  if (is && wasWatched === false) catchUp();
+  wasWatched = is;
+}
+
 export function start() {
   channel = shared() ?? alone();
-  let was;
-  const awake = () => {
-    const is = !document.hidden && settings.live;
-    channel.send("awake", is);
-    if (is && was === false) hear({ kind: "gap" });
-    was = is;
-  };
   document.addEventListener("visibilitychange", awake);
   onChange(awake);
   addEventListener("pagehide", () => channel.send("bye"));

@@ -4,13 +4,14 @@ import { html, useMemo, useState } from "../vendor/preact.js";
 import { address, useResource } from "./api.js";
 import { Chart, perMinute, slowest, sum } from "./charts.js";
 import { curl } from "./curl.js";
-import { Code, Empty, Failure, Progress, Spark, number, shortId } from "./parts.js";
+import { Code, Empty, Failure, Says, Spark, number, shortId } from "./parts.js";
 import { link } from "./router.js";
 import { duration, useNow } from "./time.js";
 
 const WINDOWS = { "15 m": 900, "1 h": 3600, "24 h": 86400 };
 const SPARK = 900;
 const HOUR = 3600000;
+const POINTS_SHOWN = 7; // about as high as the curves beside them
 const onStatus = (update) => update.kind === "status";
 
 export function Overview() {
@@ -89,12 +90,8 @@ function Curves() {
 
 function Attention({ errors, types, workers }) {
   const now = useNow(15000);
+  const [isWhole, setWhole] = useState(false);
   const points = [];
-  for (const one of errors?.items ?? []) {
-    if (now - Date.parse(one.last_at) > HOUR) continue;
-    points.push(html`<li class="bad"><a href=${link("jobs", { id: one.last_job_id })}><strong>${one.type}</strong> in ${one.job_type}</a>
-      <span class="count">${number(one.count)} ×</span><p>${one.last_message}</p></li>`);
-  }
   const served = new Set((workers?.items ?? []).filter((one) => !one.stale).flatMap((one) => one.job_types));
   for (const one of types?.items ?? []) {
     if (one.paused) {
@@ -107,8 +104,17 @@ function Attention({ errors, types, workers }) {
   for (const one of workers?.items ?? []) {
     if (one.stale) points.push(html`<li class="warn"><a href=${link("workers")}>Worker <strong>${one.id}</strong> has gone silent</a></li>`);
   }
+  for (const one of errors?.items ?? []) {
+    if (now - Date.parse(one.last_at) > HOUR) continue;
+    points.push(html`<li class="bad"><a href=${link("jobs", { id: one.last_job_id })}><strong>${one.type}</strong> in ${one.job_type}</a>
+      <span class="count">${number(one.count)} ×</span><p title=${one.last_message}>${one.last_message}</p></li>`);
+  }
+  if (!points.length) return html`<h2>Needs attention</h2><${Empty}>Nothing. All is well.<//>`;
+  const hidden = points.length - POINTS_SHOWN;
   return html`<h2>Needs attention</h2>
-    ${points.length ? html`<ul class="points">${points}</ul>` : html`<${Empty}>Nothing. All is well.<//>`}`;
+    <ul class="points">${isWhole ? points : points.slice(0, POINTS_SHOWN)}</ul>
+    ${hidden > 0 && html`<button class="quiet more" aria-expanded=${isWhole} onClick=${() => setWhole(!isWhole)}>
+      ${isWhole ? "Show fewer" : `Show ${hidden} more`}</button>`}`;
 }
 
 function Types({ types, recent }) {
@@ -152,11 +158,10 @@ function Running() {
   return html`<h2>Running now</h2>
     ${!data ? html`<div class="loading"></div>` : !data.items.length ? html`<${Empty}>No job is running.<//>` : html`
     <div class="scroll"><table>
-      <thead><tr><th>Job</th><th>Job type</th><th>Progress</th><th>Message</th><th class="n">For</th></tr></thead>
+      <thead><tr><th>Job</th><th>Job type</th><th>Progress</th><th class="n">For</th></tr></thead>
       <tbody>${data.items.map((job) => html`<tr key=${job.id}>
         <th scope="row"><a class="mono" href=${link("jobs", { id: job.id })} title=${job.id}>${shortId(job.id)}</a></th>
-        <td>${job.job_type}</td><td><${Progress} job=${job} /></td>
-        <td class="message">${job.message}</td>
+        <td>${job.job_type}</td><td class="says"><${Says} job=${job} now=${now} /></td>
         <td class="n">${duration(Math.floor(Math.max(0, now - Date.parse(job.started_at)) / 1000))}</td>
       </tr>`)}</tbody>
     </table></div>`}`;

@@ -22,6 +22,17 @@ export function Progress({ job }) {
   </span>`;
 }
 
+/** What there is to say of a job in a line: how far it is, what it does or did, when it goes on, why it ended. */
+export function Says({ job, now, bar = job.status === "processing" }) {
+  const waits = job.status === "pending" && Date.parse(job.run_at) > now;
+  const text = job.status === "processing" || job.status === "complete" ? job.message : job.error;
+  return html`<div class=${`says ${job.status}`}>
+    ${bar && html`<${Progress} job=${job} />`}
+    ${waits && html`<span>${job.attempt ? "again" : "due"} <${Time} at=${job.run_at} now=${now} /></span>`}
+    <span class="message" title=${text}>${text}</span>
+  </div>`;
+}
+
 /** An instant as the person wants it, in full on hover. */
 export function Time({ at, now }) {
   const { times } = useSettings();

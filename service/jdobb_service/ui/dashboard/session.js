@@ -1,7 +1,9 @@
 // Who we are to the service: an API key's scopes, or everything where there are no keys.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
+import { useAction } from "./action.js";
 import { getJson, onSignedOut, request } from "./api.js";
+import { setSignedIn, useConnected } from "./live.js";
 import { Failure } from "./parts.js";
 
 const ANYBODY = { caller: "anonymous", scopes: [] };
@@ -23,40 +25,57 @@ export async function leave() {
   location.reload();
 }
 
-/** Shows its children once it is known who we are, or asks for an API key when the service does. */
+/**
+ * Shows its children once it is known who we are. When the service asks for an API key, so does this; what the same
+ * person was at meanwhile is kept.
+ */
 export function Gate({ children }) {
-  const [state, set] = useState("unknown");
-  const [error, fail] = useState();
+  const [known, know] = useState();
+  const [out, setOut] = useState(false);
+  const ask = async () => {
+    try {
+      me = await getJson("session");
+      know(me);
+      setOut(false);
+      setSignedIn(true);
+    } catch (failure) {
+      if (failure.code !== "unauthenticated") setTimeout(ask, RETRY);
+    }
+  };
   useEffect(() => {
-    const forget = onSignedOut(() => set("out"));
-    const ask = async () => {
-      try {
-        me = await getJson("session");
-        set("in");
-      } catch (failure) {
-        if (failure.code !== "unauthenticated") setTimeout(ask, RETRY);
-      }
-    };
+    const forget = onSignedOut(() => {
+      setOut(true);
+      setSignedIn(false);
+    });
     ask();
     return forget;
   }, []);
-  if (state === "unknown") return null;
-  if (state === "in") return children;
-  const enter = async (event) => {
+  return html`
+    ${out && html`<${SignIn} done=${ask} />`}
+    ${known && html`<div key=${JSON.stringify(known)} class="frame" hidden=${out}>${children}</div>`}
+    ${!known && !out && html`<${Unreachable} />`}`;
+}
+
+function Unreachable() {
+  const connected = useConnected();
+  return !connected && html`<main class="login"><div class="notice warn" role="status">The service does not answer. Trying again …</div></main>`;
+}
+
+function SignIn({ done }) {
+  const { run, busy, error } = useAction();
+  const enter = (event) => {
     event.preventDefault();
     const key = new FormData(event.target).get("key").trim();
-    try {
+    run(async () => {
       await request("POST", "session", undefined, { headers: { Authorization: `Bearer ${key}` } });
-      location.reload();
-    } catch (failure) {
-      fail(failure);
-    }
+      await done();
+    });
   };
   return html`<main class="login"><form class="card" onSubmit=${enter}>
     <h1>jdobb</h1>
     <label>API key <input name="key" type="password" autocomplete="current-password" required autofocus /></label>
     <${Failure} error=${error} />
-    <button class="primary">Sign in</button>
+    <button class="primary" disabled=${busy}>Sign in</button>
     <p class="faint">The key stays with the service: this browser gets a cookie for twelve hours.</p>
   </form></main>`;
 }

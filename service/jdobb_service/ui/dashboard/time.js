@@ -3,6 +3,23 @@
 import { useEffect, useState } from "../vendor/preact.js";
 import { settings } from "./settings.js";
 
+const LATE = 3000;
+let ahead = 0;
+
+/** Milliseconds of the service's clock, which may differ from this browser's. */
+export function present() {
+  return Date.now() + ahead;
+}
+
+/** Learn from the date of an answer how far the service's clock is ahead; it is up to some seconds old. */
+export function learnClock(date, asked) {
+  const told = Date.parse(date);
+  if (Number.isNaN(told)) return;
+  const [least, most] = [told - Date.now(), told + LATE - asked];
+  if (ahead < least) ahead = least;
+  if (ahead > most) ahead = most;
+}
+
 const UNITS = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
 
 /** Seconds in short: 380 ms, 12.4 s, 3 m 20 s, 2 h 5 m. */
@@ -18,10 +35,18 @@ export function duration(seconds) {
   return `${Math.floor(seconds / size)} ${major}${rest ? ` ${rest} ${minor[0]}` : ""}`;
 }
 
-export function ago(text, now = Date.now()) {
+/** How long ago an instant was, no finer than one wants to read, or how long it is until then. */
+export function ago(text, now = present()) {
   const seconds = (now - Date.parse(text)) / 1000;
   if (Math.abs(seconds) < 1) return "now";
-  return seconds >= 0 ? `${duration(Math.floor(seconds))} ago` : `in ${duration(Math.ceil(-seconds))}`;
+  return seconds >= 0 ? `${duration(coarse(seconds))} ago` : `in ${duration(Math.ceil(-seconds))}`;
+}
+
+/** Leave out the smaller part from ten hours or days on, and the seconds after a minute. */
+function coarse(seconds) {
+  const [size, smaller] = seconds < 60 ? [1, 1] : seconds < 3600 ? [60, 60] : seconds < 86400 ? [3600, 60] : [86400, 3600];
+  const step = seconds < 10 * size ? smaller : size;
+  return Math.floor(seconds / step) * step;
 }
 
 /** The instant in full. */
@@ -39,9 +64,9 @@ export function clock(at, options = { timeStyle: "medium" }) {
 
 /** Draw again every so often, for texts that depend on the time. */
 export function useNow(every = 1000) {
-  const [now, set] = useState(Date.now());
+  const [now, set] = useState(present);
   useEffect(() => {
-    const timer = setInterval(() => document.hidden || set(Date.now()), every);
+    const timer = setInterval(() => document.hidden || set(present()), every);
     return () => clearInterval(timer);
   }, [every]);
   return now;

@@ -1,6 +1,7 @@
 // Job types: what they are set to, their payloads, and the switch that pauses them.
 
 import { html, useState } from "../vendor/preact.js";
+import { useAction } from "./action.js";
 import { post, useResource } from "./api.js";
 import { Empty, Failure, Json, Time, number } from "./parts.js";
 import { link } from "./router.js";
@@ -16,18 +17,13 @@ export function JobTypes() {
 
 function Type({ type, reload }) {
   const [asking, ask] = useState(false);
-  const [error, fail] = useState();
+  const { run, busy, error } = useAction();
   const path = `job-types/${encodeURIComponent(type.job_type)}`;
-  const act = async (work) => {
-    try {
-      fail(undefined);
-      await work();
-      ask(false);
-      await reload();
-    } catch (failure) {
-      fail(failure);
-    }
-  };
+  const act = (work) => run(async () => {
+    await work();
+    ask(false);
+    await reload();
+  });
   const pause = (event) => {
     event.preventDefault();
     const form = new FormData(event.target);
@@ -42,7 +38,7 @@ function Type({ type, reload }) {
       ${type.paused && html`<span class="status paused">paused</span>`}
       <span class="actions">
         ${type.paused
-          ? html`<button disabled=${!may("admin")} onClick=${() => act(() => post(`${path}/resume`))}>Resume</button>`
+          ? html`<button disabled=${busy || !may("admin")} onClick=${() => act(() => post(`${path}/resume`))}>Resume</button>`
           : html`<button disabled=${!may("admin")} aria-expanded=${asking} onClick=${() => ask(!asking)}>Pause …</button>`}
         <a class="button" href=${link("enqueue", { job_type: type.job_type })}>Enqueue …</a>
       </span>
@@ -51,7 +47,7 @@ function Type({ type, reload }) {
     ${asking && html`<form class="row" onSubmit=${pause}>
       <label>Reason <input name="reason" maxlength="500" autofocus /></label>
       <label>Until <input name="until" type="datetime-local" step="1" /></label>
-      <button class="primary">Pause</button></form>`}
+      <button class="primary" disabled=${busy}>Pause</button></form>`}
     ${type.paused && html`<p>${type.pause_reason ?? "No reason given"}${type.pause_until ? html`, until <${Time} at=${type.pause_until} />` : ", until it is resumed"}</p>`}
     <dl class="facts across">
       <div><dt>Ready</dt><dd>${number(type.ready)}</dd></div><div><dt>Running</dt><dd>${number(type.running)}</dd></div>
