@@ -91,7 +91,7 @@ async def test_markup_in_what_jobs_carry_stays_text(dashboard: Page, ids: dict[s
     await stand_on(dashboard, "overview", ids)
     await expect(dashboard.locator(".points")).to_contain_text(f"month end {ATTACK}")
     await stand_on(dashboard, "workers", ids)
-    await expect(dashboard.get_by_role("cell", name=ATTACK)).to_be_visible()
+    await expect(dashboard.get_by_role("rowheader", name=ATTACK)).to_be_visible()
     await stand_on(dashboard, "types", ids)
     await expect(dashboard.get_by_text(f"month end {ATTACK}")).to_be_visible()
     await dashboard.goto(f"#/jobs?metadata.note={ATTACK}")
