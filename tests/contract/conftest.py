@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jdobb_async_queue import broadcaster
+from jdobb_async_queue import JobQueue, broadcaster
 from jdobb_async_queue.backends.bells import Bell
 from jdobb_async_queue.queue import consumer, reader
 from tests.conftest import MakeQueue
@@ -20,8 +21,16 @@ from tests.support.waiting import eventually
 async def make_queue(
     make_queue: MakeQueue, kind: Kind, tmp_path: Path, clock: ManualClock
 ) -> AsyncIterator[MakeQueue]:
-    """Check after each test that the store is sound."""
-    yield make_queue
+    """Check that the store is sound after each test, when its queues are closed and nothing changes."""
+    made: list[JobQueue] = []
+
+    def make(**options: Any) -> JobQueue:
+        made.append(make_queue(**options))
+        return made[-1]
+
+    yield make
+    for queue in made:
+        await queue.close()
     await kind.check(tmp_path, clock)
 
 

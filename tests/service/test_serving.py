@@ -247,7 +247,7 @@ async def test_the_wait_for_a_store_that_stays_away_has_an_end(
 def test_the_start_says_where_it_is_and_what_to_try(tmp_path: Path):
     with started(tmp_path) as service:
         assert service.process.stdout is not None
-        said = "".join(service.process.stdout.readline() for _ in range(3))
+        said = "".join(service.process.stdout.readline() for _ in range(4))
         assert f"jobs are in {tmp_path / 'jdobb.db'}\n" in said
         assert f"curl {service.url}/jobs -H 'Content-Type: application/json' -d " in said
         httpx.get(f"{service.url}/readyz", timeout=WITHIN)
