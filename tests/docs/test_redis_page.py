@@ -17,6 +17,7 @@ from jdobb_async_queue.models import Idempotency
 from tests.docs.blocks import table
 from tests.support.redis_invariants import keys_of
 from tests.support.redis_server import database_url
+from tests.support.waiting import WITHIN
 
 PAGE = "docs/redis.md"
 
@@ -48,7 +49,7 @@ def test_the_scripts_are_those_of_the_code():
 
 async def test_a_server_that_is_used_has_no_other_keys_and_those_have_their_types(tmp_path: Path):
     url = database_url(tmp_path)
-    client = redis.asyncio.Redis.from_url(url)
+    client = redis.asyncio.Redis.from_url(url, socket_timeout=WITHIN)
     async with JobQueue.from_url(url) as queue, using(queue):
         found = {name.decode(): (await client.type(name)).decode() async for name in client.scan_iter()}
     await client.aclose()
@@ -78,7 +79,7 @@ async def using(queue: JobQueue) -> AsyncIterator[None]:
     once = Idempotency(scope="anybody", key="once", fingerprint="0")
     submitted = await queue.submit(NewJob(job_type="work"), idempotency=once)
     running = asyncio.create_task(worker.run())
-    assert (await queue.wait(submitted.job.id, 20)).status == "complete"
+    assert (await queue.wait(submitted.job.id, WITHIN)).status == "complete"
     await queue.enqueue("later", delay=3600, ttl=60, unique_key="one")
     await queue.cancel(await queue.enqueue("by-hand"))
     await queue.fail(await queue.enqueue("by-hand"), "boom")

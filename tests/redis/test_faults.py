@@ -381,7 +381,7 @@ async def test_a_silent_server_is_unavailable(open_queue, proxy, monkeypatch):
 
 async def test_a_server_without_room_for_a_client_is_waited_for(queue, server):
     server.command("CONFIG", "SET", "maxclients", 1)
-    with redis.Redis(port=server.port, single_connection_client=True) as connected:
+    with redis.Redis(port=server.port, single_connection_client=True, socket_timeout=WITHIN) as connected:
         connected.ping()
         [call] = in_flight(queue.enqueue(TYPE))
 
@@ -395,7 +395,9 @@ async def test_a_server_without_room_for_a_client_is_waited_for(queue, server):
 
 
 async def test_a_killed_server_loses_no_acknowledged_job_and_runs_none_twice(open_queue, server):
-    server.command("CONFIG", "SET", "appendfsync", "always")
+    server.kill()
+    server.options = (*server.options, "--appendfsync", "always")
+    server.start()
     queue = open_queue(server.url)
     acknowledged, errors = [], []
 

@@ -34,7 +34,9 @@ def queue(open_queue, shared, clock):
 
 @pytest.fixture
 def client(shared):
-    with redis.Redis(port=shared.port, decode_responses=True, encoding_errors="surrogateescape") as client:
+    with redis.Redis(
+        port=shared.port, decode_responses=True, encoding_errors="surrogateescape", socket_timeout=WITHIN
+    ) as client:
         yield client
 
 

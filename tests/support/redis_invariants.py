@@ -18,6 +18,7 @@ from jdobb_async_queue.backends.redis import RedisBackend
 from jdobb_async_queue.backends.redis.keys import KEYS, RANK, STATUSES, WEIGHT_RANKS, Key, prefix_of
 from jdobb_async_queue.clock import Clock
 from jdobb_async_queue.models import JobTypeStats
+from tests.support.waiting import WITHIN
 
 Job = dict[str, str]
 Scores = dict[str, float]
@@ -47,7 +48,9 @@ def keys_of(name: str) -> list[Key]:
 
 async def check_database(url: str, clock: Clock) -> None:
     """Check every namespace of a database, and that a backend counts what is there."""
-    with redis.Redis.from_url(url, decode_responses=True, encoding_errors="surrogateescape") as client:
+    with redis.Redis.from_url(
+        url, decode_responses=True, encoding_errors="surrogateescape", socket_timeout=WITHIN
+    ) as client:
         for name in client.scan_iter("{*.0}:schema", count=1000):
             await check_namespace(client, url, name.removeprefix("{").removesuffix(".0}:schema"), clock)
 

@@ -65,7 +65,9 @@ class RedisServer:
 
     def command(self, *arguments: str | int, **options: Any) -> Any:
         """Send one command; options are those of a client, a password for example."""
-        usual = {"decode_responses": True, "protocol": 2, "retry": Retry(NoBackoff(), 0)}
+        usual = {
+            "decode_responses": True, "protocol": 2, "retry": Retry(NoBackoff(), 0), "socket_timeout": WITHIN,
+        }  # fmt: skip
         with redis.Redis(port=self.port, **{**usual, **options}) as client:
             return client.execute_command(*arguments)
 
