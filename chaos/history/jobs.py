@@ -1,0 +1,218 @@
+"""The events of a run, sorted by the jobs that they are about."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from chaos.history.events import (
+    STORE,
+    Acknowledged,
+    Asked,
+    Cancelled,
+    Claimed,
+    Deleted,
+    Drained,
+    Ended,
+    Event,
+    Fault,
+    FaultsEnded,
+    Read,
+    Refused,
+    Renewed,
+    Retried,
+    Run,
+    Seen,
+    Settled,
+    Snapshot,
+    Started,
+    WatchEnded,
+)
+
+TERMINAL = frozenset({"complete", "failed", "cancelled"})
+ENDS = frozenset({"complete", "failed"})
+"""The outcomes of a settlement that end a job."""
+RETURNS = frozenset({"retrying", "released"})
+"""Those after which it runs again."""
+
+
+@dataclass(slots=True)
+class JobHistory:
+    """All that was observed of one job, each list in the order of its time."""
+
+    id: str
+    asked: list[Asked] = field(default_factory=list)
+    acknowledged: list[Acknowledged] = field(default_factory=list)
+    claims: list[Claimed | Started] = field(default_factory=list)
+    """One for each token: what handed it out, or the first start under it."""
+    starts: list[Started] = field(default_factory=list)
+    renewals: list[Renewed] = field(default_factory=list)
+    ends: list[Ended] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)
+    cancels: list[Cancelled] = field(default_factory=list)
+    retries: list[Retried] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
+    seen: dict[str, list[Seen]] = field(default_factory=lambda: defaultdict(list))
+    """By watcher."""
+    watches_ended: list[WatchEnded] = field(default_factory=list)
+    deleted: list[Deleted] = field(default_factory=list)
+    snapshot: Snapshot | None = None
+    repeated_claims: list[Claimed] = field(default_factory=list)
+    """Claims that handed out a token once more."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Tell whether the store knew the job after the run."""
+        return self.snapshot is not None and self.snapshot.status is not None
+
+    @property
+    def accepted_cancels(self) -> list[Cancelled]:
+        """Return the cancellations that were accepted."""
+        return [event for event in self.cancels if event.accepted]
+
+    def endings(self) -> list[Settled | Cancelled]:
+        """Return what ended the job for certain, each accepted call once, in the order of their time."""
+        found: dict[str, Settled | Cancelled] = {}
+        for event in self.settled:
+            if event.outcome in ENDS and event.accepted:
+                found.setdefault(event.token or f"by hand {event.at}", event)
+        for cancel in self.accepted_cancels:
+            found.setdefault("cancel", cancel)
+        return sorted(found.values(), key=lambda event: event.at)
+
+    def possible_retries(self) -> list[Retried]:
+        """Return the retries that were accepted, or may have been."""
+        return [event for event in self.retries if event.accepted is not False]
+
+    def was_retried_between(self, earlier: Event, later: Event) -> bool:
+        """Tell whether a retry may have taken effect after the one event and before the other."""
+        return any(event.at >= earlier.since and event.since <= later.at for event in self.possible_retries())
+
+    def settled_since(self, event: Settled) -> float:
+        """Return the earliest instant at which a settlement can have been asked for: its handler's end."""
+        ended = [end.at for end in self.ends if end.token == event.token]
+        return min([event.since, *ended])
+
+    def ops(self) -> set[str]:
+        """Return the ops that this job was made by, as producers, handlers and the final reading tell it."""
+        ops = {event.op for event in self.acknowledged if event.created}
+        ops |= {event.op for event in self.starts if event.op is not None}
+        if self.snapshot is not None and self.snapshot.op is not None:
+            ops.add(self.snapshot.op)
+        return ops
+
+    def claim_of(self, token: str) -> Claimed | Started | None:
+        """Return what handed a token out."""
+        return next((claim for claim in self.claims if claim.token == token), None)
+
+
+class History:
+    """A run: its jobs, and what was done to all of them."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.run: Run | None = None
+        self.jobs: dict[str, JobHistory] = {}
+        self.asked: dict[str, list[Asked]] = defaultdict(list)
+        """By op."""
+        self.refused: dict[str, Refused] = {}
+        self.faults: list[Fault] = []
+        self.faults_ended: FaultsEnded | None = None
+        self.drained: Drained | None = None
+        for event in sorted(events, key=lambda event: event.at):
+            self._add(event)
+
+    @property
+    def lease(self) -> float:
+        """Return the usual length of a lease in seconds."""
+        return 30.0 if self.run is None else self.run.lease
+
+    def lease_of(self, claim: Claimed | Started) -> float:
+        """Return the length of a claim's lease in seconds."""
+        own = claim.lease if isinstance(claim, Claimed) else None
+        return self.lease if own is None else own
+
+    def records(self, kind: str) -> bool:
+        """Tell whether every event of an optional kind was written down."""
+        return self.run is not None and kind in self.run.records
+
+    def acknowledged(self) -> list[Acknowledged]:
+        """Return the first acknowledgement of each job, in the order of their time."""
+        first = [job.acknowledged[0] for job in self.jobs.values() if job.acknowledged]
+        return sorted(first, key=lambda event: event.at)
+
+    def struck(self, worker: str, begin: float, end: float, *faults: str) -> Iterator[Fault]:
+        """Yield the faults of these kinds that struck a worker, or the store, at some time in between."""
+        for fault in self.faults:
+            last = fault.at if fault.until is None else fault.until
+            is_meant = fault.fault in faults and fault.target in {worker, STORE}
+            if is_meant and fault.at <= end and (last >= begin or fault.fault == "kill"):
+                yield fault
+
+    def rolled_back(self, begin: float, end: float) -> bool:
+        """Tell whether the store forgot something in between."""
+        return any(self.struck(STORE, begin, end, "rollback"))
+
+    def _job(self, job_id: str) -> JobHistory:
+        job = self.jobs.get(job_id)
+        if job is None:
+            job = self.jobs[job_id] = JobHistory(job_id)
+        return job
+
+    def _add(self, event: Event) -> None:  # noqa: C901, PLR0912 - one short case for each kind of event
+        match event:
+            case Run():
+                self.run = event
+            case Asked():
+                self.asked[event.op].append(event)
+                if event.job is not None:
+                    self._job(event.job).asked.append(event)
+            case Acknowledged():
+                self._job(event.job).acknowledged.append(event)
+            case Refused():
+                self.refused[event.op] = event
+            case Claimed():
+                _add_claim(self._job(event.job), event)
+            case Started():
+                job = self._job(event.job)
+                job.starts.append(event)
+                if job.claim_of(event.token) is None:
+                    job.claims.append(event)
+            case Renewed():
+                self._job(event.job).renewals.append(event)
+            case Ended():
+                self._job(event.job).ends.append(event)
+            case Settled():
+                self._job(event.job).settled.append(event)
+            case Cancelled():
+                self._job(event.job).cancels.append(event)
+            case Retried():
+                self._job(event.job).retries.append(event)
+            case Deleted():
+                self._job(event.job).deleted.append(event)
+            case Read():
+                self._job(event.job).reads.append(event)
+            case Seen():
+                self._job(event.job).seen[event.watcher].append(event)
+            case WatchEnded():
+                self._job(event.job).watches_ended.append(event)
+            case Snapshot():
+                self._job(event.job).snapshot = event
+            case Fault():
+                self.faults.append(event)
+            case FaultsEnded():
+                self.faults_ended = event
+            case Drained():
+                self.drained = event
+
+
+def _add_claim(job: JobHistory, claim: Claimed) -> None:
+    """Keep a claim; it takes the place of the start under it, if that was written down before."""
+    for index, known in enumerate(job.claims):
+        if known.token == claim.token:
+            if isinstance(known, Claimed):
+                job.repeated_claims.append(claim)
+            else:
+                job.claims[index] = claim
+            return
+    job.claims.append(claim)

@@ -1,0 +1,106 @@
+"""What runs: nothing that was not enqueued, nothing after the end, and nothing twice without a reason."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+from chaos.history.events import Cancelled, Settled, Started
+from chaos.history.jobs import RETURNS, History, JobHistory
+from chaos.history.rules.violation import Violation
+
+TOLD_WITHIN = 1.0
+"""Seconds within which a handler learns that its job was cancelled."""
+SLACK = 0.25
+"""Seconds that a machine under load may add to it."""
+
+
+def everything_executed_was_enqueued(history: History, job: JobHistory) -> Iterator[Violation]:
+    """I2: no job runs, or is stored, that nobody asked for."""
+    if not (job.is_stored or job.claims) or job.asked or job.acknowledged:
+        return
+    if not any(op in history.asked for op in job.ops()):
+        yield Violation("I2", job.id, "exists, and nobody enqueued it")
+
+
+def nothing_starts_after_the_end(history: History, job: JobHistory) -> Iterator[Violation]:
+    """I4 and I9: no start after the accepted completion, or after a cancellation."""
+    for ending in job.endings():
+        name = "I4" if isinstance(ending, Settled) else "I9"
+        for claim in job.claims:
+            is_later = (
+                claim.attempt > ending.attempt if ending.attempt is not None else claim.since > ending.at
+            )
+            is_excused = history.rolled_back(ending.since, claim.at) or job.was_retried_between(ending, claim)
+            if is_later and not is_excused:
+                yield Violation(name, job.id, f"attempt {claim.attempt} was claimed after its end")
+        for start in job.starts:
+            if start.at > ending.at and _is_too_late(history, job, start, ending):
+                yield Violation(name, job.id, f"attempt {start.attempt} started after its end")
+
+
+def second_starts_are_explained(history: History, job: JobHistory) -> Iterator[Violation]:
+    """I7: every second start has a recorded cause."""
+    for earlier, later in second_starts(job):
+        if why_again(history, job, earlier, later) is None:
+            what = f"attempt {later.attempt} started after attempt {earlier.attempt} for no recorded cause"
+            yield Violation("I7", job.id, what)
+
+
+def cancelled_handlers_are_told(history: History, job: JobHistory) -> Iterator[Violation]:
+    """I9: a running handler is told within a second that its job was cancelled."""
+    if not history.records("ended"):
+        return
+    for cancel in job.cancels:
+        for start in job.starts:
+            if not cancel.accepted or start.attempt != cancel.attempt:
+                continue
+            told_at = max(start.at, cancel.at) + TOLD_WITHIN
+            ended = next((end.at for end in job.ends if end.token == start.token), math.inf)
+            faults = history.struck(start.worker, cancel.since, told_at, "kill", "pause", "cut")
+            if ended > told_at + SLACK and not any(faults):
+                what = f"attempt {start.attempt} ran on until {ended:.3f}, cancelled at {cancel.at:.3f}"
+                yield Violation("I9", job.id, what)
+
+
+def second_starts(job: JobHistory) -> list[tuple[Started, Started]]:
+    """Return each start of a job but the first, behind the one before."""
+    return list(itertools.pairwise(sorted(job.starts, key=lambda start: (start.attempt, start.at))))
+
+
+def why_again(history: History, job: JobHistory, earlier: Started, later: Started) -> str | None:
+    """Return why a job was started again: ``settled``, ``retry``, the kind of a fault, or None.
+
+    A fault explains it that struck the earlier start's worker (or the store) and kept it from renewing its
+    lease for a third of it: a worker renews at a third, so that much more may have been missed.
+    """
+    claim = job.claim_of(earlier.token)
+    begin = earlier.at if claim is None else claim.since
+    if any(_gave_back(job, event, earlier, later) for event in job.settled):
+        return "settled"
+    if any(retry.at >= begin and retry.since <= later.at for retry in job.possible_retries()):
+        return "retry"
+    for fault in history.struck(earlier.worker, begin, later.at, "kill", "rollback", "clock"):
+        return fault.fault
+    held = {"pause": 0.0, "cut": 0.0}
+    for fault in history.struck(earlier.worker, begin, later.at, *held):
+        until = later.at if fault.until is None else min(fault.until, later.at)
+        held[fault.fault] += until - max(fault.at, begin)
+    return max(held, key=lambda kind: held[kind]) if sum(held.values()) >= history.lease / 3 else None
+
+
+def _gave_back(job: JobHistory, event: Settled, earlier: Started, later: Started) -> bool:
+    is_its = event.token in {earlier.token, None} and event.accepted is not False
+    return is_its and event.outcome in RETURNS and job.settled_since(event) <= later.at
+
+
+def _is_too_late(history: History, job: JobHistory, start: Started, ending: Settled | Cancelled) -> bool:
+    """Tell whether a handler began under a claim that was over, though nothing held its worker up."""
+    if ending.attempt is None or start.attempt > ending.attempt:
+        return False  # a later claim, which is looked at by itself
+    if start.attempt == ending.attempt and isinstance(ending, Cancelled):
+        return False  # a cancellation may cross the claim's answer
+    claim = job.claim_of(start.token)
+    begin = start.at if claim is None else claim.since
+    return not any(history.struck(start.worker, begin, start.at, "pause"))
