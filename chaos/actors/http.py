@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -19,7 +18,6 @@ class Api:
     """A client of all addresses of the service. A failed connection costs one error, the next call another address."""
 
     def __init__(self, part: Part) -> None:
-        self._rng: random.Random = part.rng
         self._clients = [httpx.AsyncClient(base_url=url, timeout=_TIMEOUT) for url in part.urls]
         self._turn = 0
 

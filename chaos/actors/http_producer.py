@@ -94,9 +94,7 @@ async def _main(part: Part) -> None:
 
         async def backlog() -> int:
             answer = await other.call("GET", "/stats")
-            if answer is None:
-                return 0
-            return sum(item["ready"] + item["delayed"] for item in answer.json()["job_types"].values())
+            return 0 if answer is None else int(answer.json()["counts"]["pending"])
 
         watching = asyncio.ensure_future(pace.watch_backlog(backlog, part.options["backlog"]))
         try:

@@ -9,6 +9,7 @@ import json
 import os
 import random
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,13 @@ class Part:
         return random.Random(f"{self.seed} {self.name}")  # noqa: S311 - choices to repeat, not to keep secret
 
     def journal(self) -> Journal:
-        """Return where this process writes down what it sees."""
-        return Journal(Path(self.folder), self.who)
+        """Return where this process writes down what it sees: one for all that asks."""
+        return _journal(self.folder, self.who)
+
+
+@cache
+def _journal(folder: str, who: str) -> Journal:
+    return Journal(Path(folder), who)
 
 
 def name_of(name: str, pid: int) -> str:

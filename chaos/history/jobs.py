@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -102,6 +103,12 @@ class JobHistory:
             ops.add(self.snapshot.op)
         return ops
 
+    def events(self) -> Iterator[Event]:
+        """Yield what tells of the job's changes."""
+        yield from (*self.acknowledged, *self.claims, *self.starts, *self.settled, *self.cancels, *self.retries)
+        for seen in self.seen.values():
+            yield from seen
+
     def claim_of(self, token: str) -> Claimed | Started | None:
         """Return what handed a token out."""
         return next((claim for claim in self.claims if claim.token == token), None)
@@ -117,6 +124,7 @@ class History:
         """By op."""
         self.refused: dict[str, Refused] = {}
         self.faults: list[Fault] = []
+        self._of_kind: dict[str, list[Fault]] = defaultdict(list)
         self.faults_ended: FaultsEnded | None = None
         self.drained: Drained | None = None
         for event in sorted(events, key=lambda event: event.at):
@@ -143,15 +151,27 @@ class History:
 
     def struck(self, worker: str, begin: float, end: float, *faults: str) -> Iterator[Fault]:
         """Yield the faults of these kinds that struck a worker, or the store, at some time in between."""
-        for fault in self.faults:
+        for fault in [found for kind in faults for found in self._of_kind[kind]]:
             last = fault.at if fault.until is None else fault.until
-            is_meant = fault.fault in faults and fault.target in {worker, STORE}
+            is_meant = fault.target in {worker, STORE}
             if is_meant and fault.at <= end and (last >= begin or fault.fault == "kill"):
                 yield fault
 
-    def rolled_back(self, begin: float, end: float) -> bool:
-        """Tell whether the store forgot something in between."""
-        return any(self.struck(STORE, begin, end, "rollback"))
+    def forgot(self, event: Event, before: float = math.inf, *, is_promised: bool = True) -> bool:
+        """Tell whether the store may have forgotten what an event tells of, before an instant.
+
+        ``is_promised``: it is of a kind that is promised to last.
+        """
+        kinds = ("rollback",) if is_promised else ("rollback", "power")
+        return any(
+            event.since <= fault.at <= before and (fault.asked_at is None or event.at >= fault.asked_at)
+            for kind in kinds
+            for fault in self._of_kind[kind]
+        )
+
+    def forgot_some(self, job: JobHistory) -> bool:
+        """Tell whether the store may have forgotten anything of what was observed of a job."""
+        return any(self.forgot(event, is_promised=False) for event in job.events())
 
     def _job(self, job_id: str) -> JobHistory:
         job = self.jobs.get(job_id)
@@ -200,6 +220,7 @@ class History:
                 self._job(event.job).snapshot = event
             case Fault():
                 self.faults.append(event)
+                self._of_kind[event.fault].append(event)
             case FaultsEnded():
                 self.faults_ended = event
             case Drained():

@@ -32,7 +32,7 @@ def nothing_starts_after_the_end(history: History, job: JobHistory) -> Iterator[
             is_later = (
                 claim.attempt > ending.attempt if ending.attempt is not None else claim.since > ending.at
             )
-            is_excused = history.rolled_back(ending.since, claim.at) or job.was_retried_between(ending, claim)
+            is_excused = history.forgot(ending, claim.at) or job.was_retried_between(ending, claim)
             if is_later and not is_excused:
                 yield Violation(name, job.id, f"attempt {claim.attempt} was claimed after its end")
         for start in job.starts:
@@ -81,8 +81,10 @@ def why_again(history: History, job: JobHistory, earlier: Started, later: Starte
         return "settled"
     if any(retry.at >= begin and retry.since <= later.at for retry in job.possible_retries()):
         return "retry"
-    for fault in history.struck(earlier.worker, begin, later.at, "kill", "rollback", "clock"):
+    for fault in history.struck(earlier.worker, begin, later.at, "kill", "clock"):
         return fault.fault
+    if history.forgot(earlier if claim is None else claim, later.at, is_promised=False):
+        return "rollback"
     held = {"pause": 0.0, "cut": 0.0}
     for fault in history.struck(earlier.worker, begin, later.at, *held):
         until = later.at if fault.until is None else min(fault.until, later.at)
