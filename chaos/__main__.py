@@ -56,9 +56,11 @@ def main() -> int:
             workers=arguments.workers,
             least_faults=arguments.least_faults,
         )
-        outcome = asyncio.run(Conductor(options).run())
     except ValueError as error:
+        folder.rmdir()
         parser.error(str(error))
+    try:
+        outcome = asyncio.run(Conductor(options).run())
     except (Unanswered, RuntimeError, OSError) as error:
         print(f"chaos: the run could not be finished ({type(error).__name__}: {error}); see {folder}", file=sys.stderr)
         return 1

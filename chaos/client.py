@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-from httpx_sse import aconnect_sse
+from httpx_sse import ServerSentEvent, aconnect_sse
 
 from chaos.history import Acknowledged, Asked, Event, Snapshot, now
 
@@ -109,8 +109,12 @@ class Client:
         async with aconnect_sse(client, "GET", path, headers=headers) as source:
             if source.response.status_code != httpx.codes.OK:
                 return ()
-            updates = [json.loads(event.data) async for event in source.aiter_sse() if event.event == "message"]
+            updates = [json.loads(event.data) async for event in source.aiter_sse() if _is_update(event)]
         return tuple((update["seq"], update["kind"], update["status"]) for update in updates)
+
+
+def _is_update(event: ServerSentEvent) -> bool:
+    return event.event == "message" and bool(event.data)
 
 
 def _snapshot(job: dict[str, Any], updates: tuple[tuple[int, str, str], ...]) -> Snapshot:

@@ -28,7 +28,7 @@ _DEFECTS = {
         SELECT seq FROM outcomes WHERE seq NOT IN (SELECT seq FROM jobs)
         UNION ALL SELECT job FROM updates WHERE job NOT IN (SELECT seq FROM jobs)""",
     "a log that is not as long as its job says, or does not end with its last update": """
-        SELECT id, log_size, count(updates.seq), last_seq, max(updates.seq)
+        SELECT jobs.id, log_size, count(updates.seq), last_seq, max(updates.seq)
         FROM jobs LEFT JOIN updates ON updates.job = jobs.seq GROUP BY jobs.seq
         HAVING count(updates.seq) <> log_size
         OR (log_size > 0 AND max(updates.seq) <> last_seq) OR min(updates.seq) <= trimmed_seq""",
