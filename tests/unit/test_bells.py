@@ -81,6 +81,22 @@ def test_a_bell_rings_for_its_topics_alone():
         assert bell.rung
 
 
+async def test_those_who_watch_a_topic_are_woken_in_the_order_in_which_they_began():
+    bells, woken = Bells(), []
+
+    async def watch(number):
+        with bells.watch([type_topic("email")]) as bell:
+            await bell.wait()
+            woken.append(number)
+
+    watching = [asyncio.ensure_future(watch(number)) for number in range(100)]
+    await asyncio.sleep(0)
+    bells.ring_type("email")
+    await asyncio.gather(*watching)
+
+    assert woken == [*range(100)]
+
+
 def test_whoever_watches_every_type_hears_each():
     bells = Bells()
     with bells.watch([ANY_TYPE]) as bell:

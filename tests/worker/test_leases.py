@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
-from jdobb_async_queue import JobStatus, LeaseLost
+import pytest
+
+from jdobb_async_queue import JobQueue, JobStatus, LeaseLost, QueueBackend
 from jdobb_async_queue.clock import SystemClock
 from jdobb_async_queue.instrumentation import facts
 from jdobb_async_queue.lifecycle import rescue
+from jdobb_async_queue.transitions import Transition
 from tests.support.jobs import FOR_EVER, get_job
+from tests.support.outage import FailingBackend
 from tests.support.waiting import eventually
 from tests.worker.conftest import told
 
@@ -115,6 +120,49 @@ async def test_a_report_on_a_lost_lease_stops_the_handler(queue, start):
 
     await asyncio.wait_for(stopped.wait(), WITHIN)
     assert (await queue.wait(job_id, WITHIN)).status is JobStatus.COMPLETE
+
+
+class CountingBackend(FailingBackend):
+    """Counts how often a lease is asked for that was told to be gone."""
+
+    def __init__(self, inner: QueueBackend) -> None:
+        super().__init__(inner)
+        self.gone: set[str] = set()
+        self.asked_in_vain = 0
+
+    async def heartbeat(self, leases):
+        self.asked_in_vain += sum(ref.token in self.gone for ref in leases)
+        answers = await super().heartbeat(leases)
+        self.gone.update(
+            ref.token for ref, answer in zip(leases, answers, strict=True) if answer.status != "ok"
+        )
+        return answers
+
+
+@pytest.fixture
+async def counting(make_queue) -> AsyncIterator[CountingBackend]:
+    backend = CountingBackend(make_queue(clock=SystemClock()).backend)
+    yield backend
+    await backend.inner.close()
+
+
+async def test_a_lease_that_was_lost_while_its_outcome_waits_is_not_asked_for_again(counting, start):
+    queue, backend = JobQueue(counting, lease=0.3), counting
+    entered = asyncio.Event()
+
+    async def email(ctx):
+        entered.set()
+
+    backend.refused = frozenset({"apply"})
+    await start(on=queue, email=email)
+    job_id = await queue.enqueue("email")
+    await asyncio.wait_for(entered.wait(), WITHIN)
+    await backend.inner.apply([Transition.cancel(job_id, None, FOR_EVER)])
+    await eventually(lambda: bool(backend.gone))
+    tries = backend.called["apply"]
+    await eventually(lambda: backend.called["apply"] >= tries + 2)
+
+    assert backend.asked_in_vain == 0
 
 
 class LeapingClock(SystemClock):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -246,7 +247,10 @@ async def test_handlers_never_outnumber_the_slots_while_outcomes_cannot_be_store
     assert sorted(started) == sorted(ids)
 
 
-async def test_stopping_is_bounded_when_the_backend_hangs(monkeypatch):
+async def test_stopping_is_bounded_and_leaves_no_unheard_error_when_the_backend_hangs(monkeypatch):
+    unheard = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+
     async def email(ctx): ...
 
     async def never(*_, **__):
@@ -266,3 +270,6 @@ async def test_stopping_is_bounded_when_the_backend_hangs(monkeypatch):
 
     await asyncio.wait_for(worker.stop(), 8)
     await running
+    gc.collect()
+
+    assert unheard == []

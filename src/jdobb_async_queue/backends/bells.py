@@ -95,10 +95,10 @@ def _end(waiter: asyncio.Future[None]) -> None:
 
 
 class Bells:
-    """The bells of one process, by topic."""
+    """The bells of one process, by topic; they ring in the order in which they were hung."""
 
     def __init__(self) -> None:
-        self._bells: dict[str, set[Bell]] = {}
+        self._bells: dict[str, dict[Bell, None]] = {}
 
     @contextmanager
     def watch(self, topics: Iterable[str]) -> Iterator[Bell]:
@@ -106,14 +106,14 @@ class Bells:
         bell = Bell()
         names = tuple(topics)
         for name in names:
-            self._bells.setdefault(name, set()).add(bell)
+            self._bells.setdefault(name, {})[bell] = None
         try:
             yield bell
         finally:
             for name in names:
                 bells = self._bells.get(name)
                 if bells is not None:
-                    bells.discard(bell)
+                    bells.pop(bell, None)
                     if not bells:
                         del self._bells[name]
 

@@ -142,12 +142,16 @@ class Crew:
 async def _bounded(work: Awaitable[object], seconds: float) -> None:
     """Wait for ``work`` that long, and cancel what takes longer; its errors are not ours here."""
     task = asyncio.ensure_future(work)
+    task.add_done_callback(_ignore)
     try:
         await asyncio.wait([task], timeout=max(0.0, seconds))
     finally:
         if not task.done():
             task.cancel()
-    if task.done() and not task.cancelled():
+
+
+def _ignore(task: asyncio.Future[object]) -> None:
+    if not task.cancelled():
         task.exception()
 
 

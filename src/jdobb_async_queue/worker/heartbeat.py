@@ -74,7 +74,7 @@ class Heartbeat(Loop):
         answers = await self.shift.backend.heartbeat(refs)
         for execution, ref, answer in zip(executions, refs, answers, strict=True):
             if answer.status != "ok":
-                execution.stop(CANCELLED if answer.status == "cancelled" else LOST)
+                execution.lose(CANCELLED if answer.status == "cancelled" else LOST)
             elif ref.extend:
                 self._due[execution.token] = _third(execution, now)
 

@@ -19,7 +19,8 @@ class Pulse:
     def __init__(self, interval: float, rng: random.Random) -> None:
         self.interval = interval
         self._rng = rng
-        self._resting: set[Bell] = set()
+        self._resting: dict[Bell, None] = {}
+        """In the order in which they began."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def rest(self, bell: Bell) -> None:
@@ -27,11 +28,11 @@ class Pulse:
         if self._timer is None:
             delay = self.interval * (1 + _JITTER * self._rng.random())
             self._timer = asyncio.get_running_loop().call_later(delay, self._beat)
-        self._resting.add(bell)
+        self._resting[bell] = None
         try:
             await bell.wait()
         finally:
-            self._resting.discard(bell)
+            self._resting.pop(bell, None)
             if not self._resting and self._timer is not None:
                 self._timer.cancel()
                 self._timer = None

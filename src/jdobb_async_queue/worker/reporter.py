@@ -89,7 +89,7 @@ class Reporter(Loop):
         for (execution, _), answer in zip(changes, answers, strict=True):
             if answer.outcome is not Outcome.OK:
                 cancelled = answer.record is not None and answer.record.status == "cancelled"
-                execution.stop(CANCELLED if cancelled else LOST)
+                execution.lose(CANCELLED if cancelled else LOST)
 
     async def _wait_for(self, execution: Execution) -> None:
         """Wake the loop for a report, and let the event loop breathe once in a while."""

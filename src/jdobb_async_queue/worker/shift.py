@@ -60,12 +60,19 @@ class Execution:
     """The outcome is stored, or refused."""
     ended: bool = False
     """The handler has ended."""
+    gone: bool = False
+    """The lease was taken away: there is nothing to renew any more, whatever the outcome waits for."""
     on_stop: Callable[[Execution], None] | None = None
 
     @property
     def keeps_lease(self) -> bool:
         """Tell whether the lease is still wanted: until the outcome is stored, or nobody may store one."""
-        return not self.settled and self.stop_reason not in {LOST, CANCELLED}
+        return not self.settled and not self.gone
+
+    def lose(self, reason: str) -> None:
+        """Renew the lease no more, and cancel the handler if it still runs."""
+        self.gone = True
+        self.stop(reason)
 
     def stop(self, reason: str) -> None:
         """Cancel the handler, once, for the first reason given."""
