@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from chaos.client import Unanswered
-from chaos.conductor import Conductor
+from chaos.conductor import Conductor, Outcome
 from chaos.faults import FAMILIES, FAULTS, chosen
 from chaos.options import BACKENDS, Options
 from chaos.report import Verdict
@@ -41,7 +41,6 @@ def main() -> int:
     if arguments.list:
         _list()
         return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nobody is left behind
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:
         options = Options(
@@ -60,11 +59,11 @@ def main() -> int:
         folder.rmdir()
         parser.error(str(error))
     try:
-        outcome = asyncio.run(Conductor(options).run())
+        outcome = asyncio.run(_run(options))
     except (Unanswered, RuntimeError, OSError) as error:
         print(f"chaos: the run could not be finished ({type(error).__name__}: {error}); see {folder}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print(f"chaos: broken off; see {folder}", file=sys.stderr)
         return 130
     verdict = Verdict.of(options, outcome, shlex.join(["scripts/chaos", *sys.argv[1:]]))
@@ -76,6 +75,14 @@ def main() -> int:
     else:
         shutil.rmtree(folder)
     return verdict.exit_code
+
+
+async def _run(options: Options) -> Outcome:
+    """Conduct a run; a signal breaks it off in order, so that nobody is left behind."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - asyncio runs this in one
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await Conductor(options).run()
 
 
 def _parser() -> argparse.ArgumentParser:

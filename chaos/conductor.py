@@ -50,7 +50,6 @@ class Outcome:
     store: str = ""
     running: float = 0.0
     draining: float = 0.0
-    most_log: int = 0
 
 
 class Conductor:
@@ -64,6 +63,7 @@ class Conductor:
         self._proxies: list[Proxy] = []
         self._ports = [free_port() for _ in range(1 if options.backend == "memory" else _INSTANCES)]
         self._clock = options.folder / "clock"
+        self._stored = self._forgotten = 0
         self._client = Client([f"http://127.0.0.1:{port}" for port in self._ports], self._write)
         self._lanes = [
             Lane(
@@ -144,7 +144,12 @@ class Conductor:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _jobs(self) -> int:
-        return sum((await self._client.counts()).values())
+        """Return how many jobs were enqueued so far, also those that a store has forgotten with its process."""
+        stored = sum((await self._client.counts()).values())
+        if stored < self._stored:
+            self._forgotten += self._stored
+        self._stored = stored
+        return self._forgotten + stored
 
     def _faults(self) -> int:
         return sum(lane.struck.total() for lane in self._lanes)
@@ -227,7 +232,8 @@ class Conductor:
             "JDOBB_LOG_LEVEL": "warning",
         }
         arguments = ["-m", program, "serve", "--no-workers", "--port", str(port)]
-        return Actor(API, self._part(name), arguments, variables, opens_store=True)
+        part = self._part(name, durability=self._options.durability)
+        return Actor(API, part, arguments, variables, opens_store=True)
 
     def _clients(self, share: float) -> list[Actor]:
         """Return those who use the service over HTTP; ``share`` of the jobs come from its producer."""

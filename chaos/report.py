@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from chaos.conductor import Outcome
-from chaos.history import STORE, Asked, Event, Fault, Report, check, to_line
+from chaos.history import STORE, Acknowledged, Asked, Event, Fault, Report, Snapshot, check, to_line
 from chaos.options import Options
 
 _STORIES = 3
@@ -65,6 +65,12 @@ class Verdict:
         return Counter(fault for fault in faults if fault in _BY_ITSELF or " " in fault)
 
     @property
+    def forgotten(self) -> int:
+        """Return how many acknowledged jobs are not there: none, unless the store may forget."""
+        stored = {event.job for event in self.outcome.events if isinstance(event, Snapshot) and event.status}
+        return len({event.job for event in self.outcome.events if isinstance(event, Acknowledged)} - stored)
+
+    @property
     def exit_code(self) -> int:
         """Return 0, 1 for a violation, 3 for a run that does not count."""
         if self.violations:
@@ -86,6 +92,7 @@ class Verdict:
             "seconds": {"running": round(outcome.running, 1), "draining": round(outcome.draining, 1)},
             "jobs": sum(count for name, count in figures.items() if name.startswith("jobs_")),
             "faults": dict(sorted(outcome.struck.items())),
+            "acknowledged_but_forgotten": self.forgotten,
             "faults_in_all": outcome.struck.total(),
             "windows": self.windows,
             "violations": self.violations[:200],
@@ -121,6 +128,7 @@ class Verdict:
         )
         for name in ("windows", "faults", "second_starts_by_cause", "noted", "figures"):
             yield f"{name.replace('_', ' ')}: " + ", ".join(f"{key} {value}" for key, value in said[name].items())
+        yield f"acknowledged but forgotten: {said['acknowledged_but_forgotten']}"
         yield f"duplicates: {said['duplicate_rate']:.4%} of the jobs that were started"
         for violation in self.violations[:20]:
             yield f"VIOLATED {violation}"

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from chaos.actors.part import Part
+from chaos.actors.stalls import watch_stalls
 from chaos.history import Ended, Event, Fault, Started, now
 from jdobb_async_queue import FailNow, ForkedProcess, JobContext, JobQueue, JobRouter, RetryLater, RetryPolicy, Snooze
 
@@ -30,7 +32,7 @@ class Handlers:
 
     def router(self) -> JobRouter:
         """Return all of them."""
-        router = JobRouter()
+        router = JobRouter(lifespan=self._watched)
         for job_type, body in {
             "quick": _quick,
             "nap": _nap,
@@ -51,6 +53,15 @@ class Handlers:
                 options["timeout"] = 0.2
             router.register_handler(job_type, self._witnessed(body), **options)
         return router
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        """Write down when the event loop stands still, for as long as the worker runs."""
+        watching = asyncio.ensure_future(watch_stalls(self._write, self._part.who))
+        try:
+            yield
+        finally:
+            watching.cancel()
 
     def _witnessed(self, body: Body) -> Body:
         who = self._part.who

@@ -22,7 +22,7 @@ def main() -> None:
     settings = load_settings(port=part.options["port"], lease=part.lease, log_level="warning")
     configure_logging(settings)
     write = part.journal()
-    queue = JobQueue(Witness(MemoryBackend(), write, part.who), lease=part.lease)
+    queue = JobQueue(Witness(MemoryBackend(), write, part.who, remote="http-worker"), lease=part.lease)
     routers = [Handlers(part, write, queue).router()]
     app = create_app(settings, routers, queue=queue)
     listener = listen(settings)

@@ -20,6 +20,8 @@ class Api:
     def __init__(self, part: Part) -> None:
         self._clients = [httpx.AsyncClient(base_url=url, timeout=_TIMEOUT) for url in part.urls]
         self._turn = 0
+        self._is_broken = False
+        self._write, self._who = part.journal(), part.who
 
     async def __aenter__(self) -> Api:
         return self
@@ -47,7 +49,11 @@ class Api:
             answer = await self.client.request(method, path, json=body, headers=headers)
         except httpx.HTTPError:
             self.turn()
+            self._is_broken = True
             return None
+        if self._is_broken:
+            self._is_broken = False
+            self._write(reconnected(self._who))
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             self.turn()
             return None

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,14 @@ class LedgerWriter(Writer):
     dies_at: signal.Signals | None = None
     write: Any = None
     who = ""
+    is_durable = True
     _checkpoints = False
 
     def prepare(self, place: Any) -> None:
         """Set the connection up."""
         if place.path is not None:
             self.ledger.watch(place.path)
-        super().prepare(place)
+        super().prepare(place if self.is_durable else replace(place, durable=False))
 
     def checkpoint(self) -> None:
         """Make a checkpoint, and note that it syncs the whole log first."""
@@ -145,6 +147,7 @@ def install(part: Part) -> None:
     """Give the processes' SQLite backends a writing connection with a ledger, and obey the two signals."""
     LedgerWriter.ledger = Ledger(Extent(Path(part.folder) / f"{part.who.replace(':', '-')}{SUFFIX}"))
     LedgerWriter.write, LedgerWriter.who = part.journal(), part.who
+    LedgerWriter.is_durable = part.options.get("durability", "full") == "full"
     sqlite_backend.Writer = LedgerWriter  # type: ignore[misc]  # in its place for this process
 
     def doom(number: int, _frame: object) -> None:

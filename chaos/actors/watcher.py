@@ -38,7 +38,7 @@ class Visitor:
             await asyncio.sleep(0.1 + 0.3 * self._rng.random())
 
     async def _connect(self, job_id: str) -> bool:
-        """Read a stream until it breaks or ends; tell whether it has ended."""
+        """Read a stream until it breaks or ends; tell whether there is nothing more to watch."""
         headers = {} if self._last_id is None else {"Last-Event-ID": self._last_id}
         path = f"/jobs/{job_id}/events"
         try:
@@ -46,6 +46,8 @@ class Visitor:
                 if source.response.status_code == httpx.codes.NO_CONTENT:
                     self._write(WatchEnded(at=now(), job=job_id, watcher=self._name))
                     return True
+                if source.response.status_code == httpx.codes.NOT_FOUND:
+                    return True  # whether the store may have forgotten it is for the final reading to say
                 if not source.response.is_success:
                     return False
                 async for event in source.aiter_sse():

@@ -30,15 +30,21 @@ def _plain(name: str) -> Callable[..., Any]:
 
 
 class Witness(QueueBackend):
-    """Wraps the backend of one worker; all other calls pass as they are."""
+    """Wraps the backend of one worker; all other calls pass as they are.
+
+    Workers over HTTP that go through the same process write for themselves: their claims are known by ``remote``,
+    with which their ids begin.
+    """
 
     name = "witness"
 
-    def __init__(self, inner: QueueBackend, write: Callable[[Event], None], worker: str) -> None:
+    def __init__(
+        self, inner: QueueBackend, write: Callable[[Event], None], worker: str, *, remote: str | None = None
+    ) -> None:
         self.inner = inner
         self.namespace = inner.namespace
         self.idle_interval = inner.idle_interval  # type: ignore[misc]  # each backend has its own
-        self._write, self._worker = write, worker
+        self._write, self._worker, self._remote = write, worker, remote
         self._attempts: dict[str, int] = {}
         """By token, of the claims that are not settled yet."""
 
@@ -69,7 +75,8 @@ class Witness(QueueBackend):
         asked_at = now()
         claimed = await self.inner.claim_pending_jobs(request)
         at = now()
-        for record in claimed.records:
+        is_remote = self._remote is not None and (request.worker_id or "").startswith(self._remote)
+        for record in [] if is_remote else claimed.records:
             self._attempts[record.lease_token or ""] = record.attempt
             self._write(
                 Claimed(
@@ -115,14 +122,14 @@ class Witness(QueueBackend):
         return answers
 
     def _settled(self, change: Transition, asked_at: float, outcome: Outcome | None) -> None:
-        if change.verb not in {"complete", "fail", "release"} or change.lease_token is None:
+        if change.verb not in {"complete", "fail", "release"} or change.lease_token not in self._attempts:
             return
         word = {"complete": "complete", "release": "released"}.get(change.verb)
         if word is None:
             word = "failed" if change.status == "failed" else "retrying"
-        attempt = self._attempts.get(change.lease_token)
+        attempt = self._attempts[change.lease_token]
         if outcome is not None:
-            self._attempts.pop(change.lease_token, None)
+            del self._attempts[change.lease_token]
         self._write(
             Settled(
                 at=now(),

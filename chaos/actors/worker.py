@@ -12,7 +12,6 @@ from chaos.actors import ledger
 from chaos.actors.clock import JumpingClock
 from chaos.actors.handlers import Handlers
 from chaos.actors.part import Part
-from chaos.actors.stalls import watch_stalls
 from chaos.actors.witness import Witness
 from jdobb_async_queue import JobQueue, QueueBackend, Worker
 from jdobb_async_queue.clock import Clock
@@ -41,12 +40,10 @@ async def _run(part: Part) -> None:
         signal.SIGTERM, lambda: stops.append(asyncio.ensure_future(worker.stop()))
     )
     stops: list[asyncio.Future[None]] = []
-    watching = asyncio.ensure_future(watch_stalls(write, part.who))
     _limit_memory()
     try:
         await worker.run()
     finally:
-        watching.cancel()
         await queue.close()
 
 
@@ -55,7 +52,7 @@ def _backend(part: Part, clock: Clock | None) -> QueueBackend:
     from jdobb_async_queue.backends.sqlite import SQLiteBackend  # noqa: PLC0415 - the same
 
     if part.backend_url.startswith("sqlite"):
-        return SQLiteBackend(part.backend_url, clock=clock, durability=part.options.get("durability", "full"))
+        return SQLiteBackend(part.backend_url, clock=clock)
     return RedisBackend(part.backend_url, clock=clock)
 
 

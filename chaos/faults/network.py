@@ -20,6 +20,8 @@ class _Network(Fault):
         self._proxy: Proxy | None = None
         self._begun_at = 0.0
         self.is_redis = False
+        self.lingers = 0.0
+        """Seconds for which clients may suffer from it after it was undone."""
 
     async def begin(self, scene: Scene) -> float | None:
         """Choose a network and do it there."""
@@ -34,7 +36,7 @@ class _Network(Fault):
         if self._proxy is not None:
             self.release(self._proxy)
             if self.is_redis:
-                scene.cause("cut", at=self._begun_at, until=now())
+                scene.cause("cut", at=self._begun_at, until=now() + self.lingers)
 
     @property
     def marker(self) -> bytes:
@@ -106,7 +108,8 @@ class HalfOpen(_Network):
         """Strand the present connections."""
         del scene
         proxy.strand()
-        return _NOTICED_WITHIN if self.is_redis else 1.0
+        self.lingers = _NOTICED_WITHIN
+        return 1.0
 
 
 class Silence(_Network):

@@ -116,7 +116,7 @@ class PowerCut(Fault):
                 scene.kill(actor)
         rng = random.Random(scene.rng.random())  # noqa: S311 - choices to repeat, not to keep secret
         cut = await asyncio.to_thread(cut_power, scene.sqlite.path, scene.folder, rng)
-        scene.cause("power", at=now())
+        scene.cause("power" if scene.store.durability == "full" else "rollback", at=now())
         scene.cause("frames unsynced" if cut.unsynced else "nothing unsynced", "file", at=now())
         for _ in range(cut.commits_lost):
             scene.cause("commit lost with the power", "file", at=now())

@@ -18,8 +18,9 @@ def one_job_for_each_key(history: History) -> Iterator[Violation]:
     }
     jobs: dict[str, set[str]] = defaultdict(set)
     for job in history.jobs.values():
+        is_there = job.is_stored or not history.forgot_some(job)
         for op in job.ops() | {event.op for event in job.acknowledged}:
-            if op in keys:
+            if op in keys and is_there:
                 jobs[keys[op]].add(job.id)
     for key, known in jobs.items():
         if len(known) > 1:

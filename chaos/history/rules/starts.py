@@ -32,11 +32,16 @@ def nothing_starts_after_the_end(history: History, job: JobHistory) -> Iterator[
             is_later = (
                 claim.attempt > ending.attempt if ending.attempt is not None else claim.since > ending.at
             )
-            is_excused = history.forgot(ending, claim.at) or job.was_retried_between(ending, claim)
+            is_excused = (
+                history.forgot(ending, claim.at)
+                or history.forgot(claim, ending.at, is_promised=False)
+                or job.was_retried_between(ending, claim)
+            )
             if is_later and not is_excused:
                 yield Violation(name, job.id, f"attempt {claim.attempt} was claimed after its end")
         for start in job.starts:
-            if start.at > ending.at and _is_too_late(history, job, start, ending):
+            is_later = start.at > ending.at and not history.forgot(ending, start.at)
+            if is_later and _is_too_late(history, job, start, ending):
                 yield Violation(name, job.id, f"attempt {start.attempt} started after its end")
 
 
