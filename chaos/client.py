@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from chaos.history import Acknowledged, Asked, Event, Snapshot, now
+from chaos.history import Acknowledged, Asked, Event, Fault, Snapshot, now
 
 _PAGE = 200
 _TRIES = 200
@@ -50,10 +50,23 @@ class Client:
             await asyncio.sleep(_BETWEEN)
         raise Unanswered(f"{method} {path}")
 
-    async def post(self, job_type: str, **fields: Any) -> str:
-        """Enqueue a job of a type, with an id of its own, and return it."""
+    def new_op(self) -> str:
+        """Return the name of a new intent, which is the id of its job too."""
         self._asked += 1
-        op = f"conductor-{self._asked}"
+        return f"conductor-{self._asked}"
+
+    async def post_over(self, url: str, op: str) -> None:
+        """Enqueue a quick job at an address, once; whether there is an answer does not matter."""
+        self._write(Asked(at=now(), op=op, job=op, job_type="quick"))
+        async with httpx.AsyncClient(base_url=url, timeout=5.0) as client:
+            try:
+                await client.post("/jobs", json={"job_type": "quick", "id": op, "data": {"op": op}})
+            except httpx.HTTPError:
+                self._write(Fault(at=now(), fault="reconnect", target="conductor"))
+
+    async def post(self, job_type: str, *, op: str | None = None, **fields: Any) -> str:
+        """Enqueue a job of a type, with an id of its own, and return it."""
+        op = op or self.new_op()
         asked_at = now()
         self._write(Asked(at=asked_at, op=op, job=op, job_type=job_type))
         data = {"op": op, **fields.pop("data", {})}

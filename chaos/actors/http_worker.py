@@ -14,7 +14,10 @@ from chaos.actors.stalls import watch_stalls
 from chaos.history import Claimed, Ended, Fault, Settled, Started, now
 
 _TRIES = 60
-_HANDS = 2
+_HANDS = 3
+_DOZES = 0.03
+"""How many of the jobs it dozes over that nobody told it to."""
+_LONGEST_DOZE = 10.0
 
 
 class HttpWorker:
@@ -42,13 +45,26 @@ class HttpWorker:
         claimed_at = now()
         self._write(Claimed(at=claimed_at, asked_at=asked_at, attempt=job["attempt"], **known))
         self._write(Started(at=now(), attempt=job["attempt"], op=job["data"].get("op"), **known))
-        dozes = job["data"].get("doze", self._rng.random() < 0.04)  # noqa: PLR2004 - a few
-        await asyncio.sleep(self._part.lease * 1.4 if dozes else self._rng.choice((0.0, 0.02)))
+        dozes = job["data"].get("doze", self._rng.random() < _DOZES)
+        if dozes and job["attempt"] == 1:
+            await self._doze(job["id"])
+        else:
+            await asyncio.sleep(self._rng.choice((0.0, 0.02)))
         self._write(Ended(at=now(), **known))
         await self._complete(job)
         if now() - asked_at > self._part.lease / 3:  # it renewed nothing for that long
             self._write(Fault(at=asked_at, fault="pause", target=self._part.who, until=now()))
             self._write(Fault(at=asked_at, fault="doze", target=self._part.who, until=now()))
+
+    async def _doze(self, job_id: str) -> None:
+        """Doze for longer than the lease, and until somebody else has been given the job."""
+        await asyncio.sleep(self._part.lease * 1.2)
+        ends = now() + _LONGEST_DOZE
+        while now() < ends:
+            answer = await self._api.call("GET", f"/jobs/{job_id}")
+            if answer is not None and answer.is_success and answer.json()["attempt"] > 1:
+                return
+            await asyncio.sleep(0.1)
 
     async def _complete(self, job: dict[str, Any]) -> None:
         """Complete until there is an answer: a repeated call with the same token says the same."""

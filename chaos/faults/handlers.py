@@ -55,6 +55,18 @@ class Dies(_Handler):
     backends = frozenset({"sqlite", "redis"})
 
 
+class Dozes(_Handler):
+    """A worker over HTTP that does not renew its lease."""
+
+    name, what, job_type = "handler-dozes", "a worker over HTTP dozes until its lease is lost, and then completes", "remote"
+    fields = {"data": {"doze": True}}  # noqa: RUF012 - it is never changed
+
+    async def begin(self, scene: Scene) -> float | None:
+        """Enqueue one, and let the worker doze in peace."""
+        await super().begin(scene)
+        return scene.lease * 1.5
+
+
 class Swallows(_Handler):
     """A handler that swallows CancelledError."""
 

@@ -98,6 +98,31 @@ class LoseReplies(_Network):
         proxy.lose_replies(0)
 
 
+class LoseEnqueue(Fault):
+    """The answer to an enqueue, lost."""
+
+    name, family = "lose-enqueue", "network"
+    what = "a job is enqueued over HTTP, the answer is lost, and the client asks again"
+    undone = "the second answer arrives"
+
+    async def begin(self, scene: Scene) -> float | None:
+        """Enqueue a job until an answer has been lost on the way."""
+        proxy = scene.rng.choice(scene.http_proxies)
+        lost = proxy.lost
+        while proxy.lost == lost:
+            op = scene.client.new_op()
+            proxy.lose_replies(1, marker=op.encode())
+            await scene.client.post_over(f"http://127.0.0.1:{proxy.port}", op)
+            await scene.client.post("quick", op=op)
+        self.target = op
+        return 0.0
+
+    async def undo(self, scene: Scene) -> None:
+        """Lose no more."""
+        for proxy in scene.http_proxies:
+            proxy.lose_replies(0)
+
+
 class HalfOpen(_Network):
     """Connections whose peer is gone without a word."""
 

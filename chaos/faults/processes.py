@@ -49,7 +49,7 @@ class KillApi(_Kill):
         """Send SIGKILL, and say what is lost with it."""
         begun = await super().begin(scene)
         if begun is not None and scene.store.kind == "memory":
-            scene.cause("rollback", at=now())
+            scene.cause("reset", at=now())
         return begun
 
 

@@ -254,7 +254,8 @@ class Fault(Event):
       the store was down, unreachable or slow for everybody;
     * ``rollback``: the store forgot acknowledged writes (a power cut, a failover), ``target`` is ``STORE``.
       What was written from ``asked_at`` (None: from the beginning) to ``at`` may be gone;
-    * ``power``: the same, but only of writes that nobody is promised to last: claims, renewals, reports;
+    * ``reset``: the store lost everything; whatever has the same id afterwards is another job;
+    * ``power``: as ``rollback``, but only of writes that nobody is promised to last: claims, renewals, reports;
     * ``clock``: the store's clock jumped;
     * any other word: noted, and no reason for anything.
     """

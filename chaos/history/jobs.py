@@ -162,7 +162,7 @@ class History:
 
         ``is_promised``: it is of a kind that is promised to last.
         """
-        kinds = ("rollback",) if is_promised else ("rollback", "power")
+        kinds = ("reset", "rollback") if is_promised else ("reset", "rollback", "power")
         return any(
             event.since <= fault.at <= before and (fault.asked_at is None or event.at >= fault.asked_at)
             for kind in kinds
@@ -172,6 +172,13 @@ class History:
     def forgot_some(self, job: JobHistory) -> bool:
         """Tell whether the store may have forgotten anything of what was observed of a job."""
         return any(self.forgot(event, is_promised=False) for event in job.events())
+
+    def _begin_anew(self) -> None:
+        """Keep the jobs that are gone apart from those that will have the same ids."""
+        number = len(self._of_kind["reset"])
+        self.jobs = {
+            name if " before " in name else f"{name} before reset {number}": job for name, job in self.jobs.items()
+        }
 
     def _job(self, job_id: str) -> JobHistory:
         job = self.jobs.get(job_id)
@@ -221,6 +228,8 @@ class History:
             case Fault():
                 self.faults.append(event)
                 self._of_kind[event.fault].append(event)
+                if event.fault == "reset":
+                    self._begin_anew()
             case FaultsEnded():
                 self.faults_ended = event
             case Drained():
