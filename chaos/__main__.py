@@ -22,10 +22,10 @@ Start real processes on loopback (the service, workers, producers, watchers), le
 moments, drain the queue, and check the invariants over all that everybody wrote down.
 """
 _EPILOG = """\
-exit codes: 0 all invariants held; 1 one was violated, the histories of the first such jobs are printed, and the
-folder with everything is kept; 2 wrong usage; 3 none was violated, but the run proves nothing, for it never met
-what it is about (a refused stale completion, a second start with a cause, a rescued lease, an enqueue whose
-answer was lost, a reconnect).
+exit codes: 0 all invariants held; 1 one was violated, the histories of the first such jobs are printed, and
+the folder with everything is kept; 2 wrong usage; 3 none was violated, but the run proves nothing, for it
+never met what it is about (a refused stale completion, a second start with a cause, a rescued lease, an
+enqueue whose answer was lost, a reconnect).
 
 examples:
   scripts/chaos --backend sqlite
@@ -61,7 +61,10 @@ def main() -> int:
     try:
         outcome = asyncio.run(_run(options))
     except (Unanswered, RuntimeError, OSError) as error:
-        print(f"chaos: the run could not be finished ({type(error).__name__}: {error}); see {folder}", file=sys.stderr)
+        print(
+            f"chaos: the run could not be finished ({type(error).__name__}: {error}); see {folder}",
+            file=sys.stderr,
+        )
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         print(f"chaos: broken off; see {folder}", file=sys.stderr)
@@ -96,17 +99,41 @@ def _parser() -> argparse.ArgumentParser:
     add("--backend", choices=BACKENDS, default="sqlite", help="where jobs are stored  [default: sqlite]")
     add(
         "--durability", choices=("full", "normal"), default="full",
-        help="what acknowledged writes survive: SQLite's synchronous FULL or NORMAL, Redis's appendfsync always or "
-        "everysec  [default: full]",
+        help="what acknowledged writes survive: SQLite's synchronous FULL or NORMAL, Redis's appendfsync "
+        "always or everysec  [default: full]",
     )  # fmt: skip
     add(
         "--faults", default="all", metavar="NAME,…",
         help=f"faults and families of faults ({', '.join(FAMILIES)}); --list shows them  [default: all]",
     )  # fmt: skip
-    add("--seconds", type=float, default=30.0, metavar="N", help="how long faults strike, at least  [default: 30]")
-    add("--jobs", type=int, default=2000, metavar="N", help="how many jobs are enqueued, at least  [default: 2000]")
-    add("--least-faults", type=int, default=0, metavar="N", help="how many faults strike, at least  [default: each once]")
-    add("--seed", type=int, default=0, metavar="N", help="of all choices of faults, moments, jobs  [default: 0]")
+    add(
+        "--seconds",
+        type=float,
+        default=30.0,
+        metavar="N",
+        help="how long faults strike, at least  [default: 30]",
+    )
+    add(
+        "--jobs",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="how many jobs are enqueued, at least  [default: 2000]",
+    )
+    add(
+        "--least-faults",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how many faults strike, at least  [default: each once]",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of all choices of faults, moments, jobs  [default: 0]",
+    )
     add("--lease", type=float, default=3.0, metavar="SECONDS", help="how long claims last  [default: 3]")
     add("--workers", type=int, default=3, metavar="N", help="how many worker processes  [default: 3]")
     add("--report", type=Path, metavar="FILE", help="write the report as JSON")

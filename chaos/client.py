@@ -1,4 +1,4 @@
-"""The conductor's own client of the service: it posts jobs on purpose, waits for the end, and reads all jobs."""
+"""The conductor's own client of the service: it posts jobs on purpose, and reads all jobs in the end."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ class Client:
     async def _all_jobs(self) -> AsyncIterator[dict[str, Any]]:
         cursor: str | None = None
         while True:
-            query = {"limit": str(_PAGE), "include": "data,results"} | ({} if cursor is None else {"cursor": cursor})
+            query = {"limit": str(_PAGE), "include": "data,results"} | (
+                {} if cursor is None else {"cursor": cursor}
+            )
             page = (await self.call("GET", "/jobs", params=query)).json()
             for job in page["items"]:
                 yield job

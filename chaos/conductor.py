@@ -132,9 +132,9 @@ class Conductor:
         try:
             while now() < ends or await self._jobs() < options.jobs or self._faults() < options.least_faults:
                 await asyncio.sleep(_LOOK_EVERY)
-                for lane in running:
-                    if lane.done():
-                        lane.result()
+                for task in running:
+                    if task.done():
+                        task.result()
             for lane in self._lanes:
                 lane.stop()
             await asyncio.gather(*running)
@@ -144,7 +144,7 @@ class Conductor:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _jobs(self) -> int:
-        """Return how many jobs were enqueued so far, also those that a store has forgotten with its process."""
+        """Return how many jobs were enqueued so far, also those that went with the process of their store."""
         stored = sum((await self._client.counts()).values())
         if stored < self._stored:
             self._forgotten += self._stored
@@ -163,7 +163,9 @@ class Conductor:
             self._write(Drained(at=now()))
         ends = now() + _LEAVE_WITHIN
         for actor in cast.of(*PUTTING_IN):
-            if actor.process is not None and not await asyncio.to_thread(actor.process.wait, max(0.1, ends - now())):
+            if actor.process is not None and not await asyncio.to_thread(
+                actor.process.wait, max(0.1, ends - now())
+            ):
                 defects.append(f"L1: {actor.who} did not come to an end; see {actor.log.name}")
         cast.dismiss(HTTP_WORKER, WORKER)
         for actor in cast.of(HTTP_WORKER, WORKER):

@@ -1,4 +1,4 @@
-"""Waits until every job has ended. How long that takes is the machine's affair; that it goes on is the queue's."""
+"""Waits until every job has ended. How long it takes is the machine's affair, that it goes on the queue's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOOK_EVERY = 0.25
 
 
 async def drain(client: Client, patience: float) -> list[str]:
-    """Return when no job is live any more, or what is wrong: nothing has moved for ``patience`` seconds (L1)."""
+    """Return when no job is live; or, as a text, that nothing has moved for ``patience`` seconds (L1)."""
     seen: dict[str, int] | None = None
     moved_at = now()
     while True:

@@ -16,9 +16,9 @@ MOST_IN_MEMORY = 8000
 class Options:
     """The options of a run; durations are seconds.
 
-    ``durability`` is ``full`` or ``normal``: of SQLite its ``synchronous``, of Redis ``appendfsync`` always or
-    everysec. ``seconds`` and ``jobs`` are the least; ``most_gap`` is the longest pause between two faults of a
-    lane.
+    ``durability`` is ``full`` or ``normal``: of SQLite its ``synchronous``, of Redis ``appendfsync`` always
+    or everysec. ``seconds``, ``jobs`` and ``least_faults`` are the least; ``most_gap`` is the longest pause
+    between two faults of a lane.
     """
 
     backend: str
@@ -40,7 +40,9 @@ class Options:
         if not self.faults:
             raise ValueError("--faults names no fault")
         if not 1 <= self.jobs <= (MOST_IN_MEMORY if self.backend == "memory" else 10_000_000):
-            raise ValueError(f"--jobs must be at least 1 (in memory at most {MOST_IN_MEMORY}), got {self.jobs}")
+            raise ValueError(
+                f"--jobs must be at least 1 (in memory at most {MOST_IN_MEMORY}), got {self.jobs}"
+            )
         if not 1 <= self.seconds <= 86_400:  # noqa: PLR2004 - a day
             raise ValueError(f"--seconds must be from 1 to 86400, got {self.seconds:g}")
         if not 1 <= self.lease <= 600:  # noqa: PLR2004 - a lease over HTTP is at least a second

@@ -15,10 +15,12 @@ from chaos.history import STORE, Acknowledged, Asked, Event, Fault, Report, Snap
 from chaos.options import Options
 
 _STORIES = 3
+_NAMES = ("job", "op", "token", "key")
+"""What an event may be found by."""
 _LINES = 80
 _BY_ITSELF = ("stall", "late answer", "doze", "reconnect")
 """What was noted beside the injected faults."""
-_EXPLAINED = ("again_after_kill", "again_after_pause", "again_after_cut", "again_after_clock", "again_after_rollback")
+_EXPLAINED = tuple(f"again_after_{cause}" for cause in ("kill", "pause", "cut", "clock", "rollback"))
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Verdict:
             "stale completions refused": figures["stale_refused"],
             "second starts with a cause": sum(figures[name] for name in _EXPLAINED),
             "leases rescued": figures["losses"],
-            "enqueues whose answer was lost": sum(times > 1 for times in asked.values()) + figures["unanswered"],
+            "enqueues whose answer was lost": sum(times > 1 for times in asked.values())
+            + figures["unanswered"],
             "reconnects": notes["reconnect"],
         }
 
@@ -127,7 +130,9 @@ class Verdict:
             f"{said['seconds']['running']:g} s and {said['seconds']['draining']:g} s to drain"
         )
         for name in ("windows", "faults", "second_starts_by_cause", "noted", "figures"):
-            yield f"{name.replace('_', ' ')}: " + ", ".join(f"{key} {value}" for key, value in said[name].items())
+            yield f"{name.replace('_', ' ')}: " + ", ".join(
+                f"{key} {value}" for key, value in said[name].items()
+            )
         yield f"acknowledged but forgotten: {said['acknowledged_but_forgotten']}"
         yield f"duplicates: {said['duplicate_rate']:.4%} of the jobs that were started"
         for violation in self.violations[:20]:
@@ -151,7 +156,7 @@ class Verdict:
 
 def story(events: list[Event], subject: str) -> list[str]:
     """Return the events of one job, and what struck its workers meanwhile, as lines of the history."""
-    own = [event for event in events if subject in {getattr(event, name, None) for name in ("job", "op", "token", "key")}]
+    own = [event for event in events if subject in {getattr(event, name, None) for name in _NAMES}]
     if not own:
         return []
     workers = {getattr(event, "worker", STORE) for event in own} | {STORE}
@@ -159,7 +164,10 @@ def story(events: list[Event], subject: str) -> list[str]:
     about = [
         event
         for event in events
-        if isinstance(event, Fault) and event.target in workers and begin <= (event.until or event.at) and event.at <= end
+        if isinstance(event, Fault)
+        and event.target in workers
+        and begin <= (event.until or event.at)
+        and event.at <= end
     ]
     told = sorted([*own, *about], key=lambda event: event.at)
     lines = [f"   {event.at - begin:9.3f} s  {to_line(event)}" for event in told]

@@ -52,7 +52,13 @@ class Scene:
         return self.rng.choice(running) if running else None
 
     def cause(
-        self, kind: str, target: str = STORE, *, at: float, until: float | None = None, since: float | None = None
+        self,
+        kind: str,
+        target: str = STORE,
+        *,
+        at: float,
+        until: float | None = None,
+        since: float | None = None,
     ) -> None:
         """Write down what explains something; see ``history.Fault``."""
         self.write(Fault(at=at, asked_at=since, fault=kind, target=target, until=until))

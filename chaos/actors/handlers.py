@@ -13,7 +13,16 @@ from typing import Any
 from chaos.actors.part import Part
 from chaos.actors.stalls import watch_stalls
 from chaos.history import Ended, Event, Fault, Started, now
-from jdobb_async_queue import FailNow, ForkedProcess, JobContext, JobQueue, JobRouter, RetryLater, RetryPolicy, Snooze
+from jdobb_async_queue import (
+    FailNow,
+    ForkedProcess,
+    JobContext,
+    JobQueue,
+    JobRouter,
+    RetryLater,
+    RetryPolicy,
+    Snooze,
+)
 
 Body = Callable[[JobContext], Awaitable[dict[str, Any] | None]]
 
@@ -133,7 +142,7 @@ class Handlers:
             return False
         return self._queue is None
 
-    async def _dies(self, ctx: JobContext) -> None:
+    async def _dies(self, _: JobContext) -> None:
         """End the whole process, as a crash in native code does."""
         self._write(Fault(at=now(), fault="kill", target=self._part.who))
         os._exit(139)
@@ -185,7 +194,7 @@ async def _hasty(ctx: JobContext) -> dict[str, Any]:
     return {"op": ctx.data["op"]}
 
 
-async def _hogs(ctx: JobContext) -> None:
+async def _hogs(_: JobContext) -> None:
     """Ask for memory until there is none: the process has a limit."""
     hoard = []
     while True:

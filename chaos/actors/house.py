@@ -6,7 +6,7 @@ import sys
 
 from chaos.actors.handlers import Handlers
 from chaos.actors.part import Part
-from chaos.actors.witness import Witness
+from chaos.actors.witness import witness_of
 from jdobb_async_queue import JobQueue
 from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_service.app import create_app
@@ -22,7 +22,7 @@ def main() -> None:
     settings = load_settings(port=part.options["port"], lease=part.lease, log_level="warning")
     configure_logging(settings)
     write = part.journal()
-    queue = JobQueue(Witness(MemoryBackend(), write, part.who, remote="http-worker"), lease=part.lease)
+    queue = JobQueue(witness_of(MemoryBackend(), write, part.who, remote="http-worker"), lease=part.lease)
     routers = [Handlers(part, write, queue).router()]
     app = create_app(settings, routers, queue=queue)
     listener = listen(settings)

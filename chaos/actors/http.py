@@ -1,10 +1,10 @@
-"""Talking to the service as a client does that wants an answer: another address, and again, after each failure."""
+"""Talking to the service as a client does who wants an answer: at another address after each failure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -15,7 +15,7 @@ _TIMEOUT = httpx.Timeout(20.0, connect=2.0)
 
 
 class Api:
-    """A client of all addresses of the service. A failed connection costs one error, the next call another address."""
+    """A client of all addresses of the service; a failed call turns to the next one."""
 
     def __init__(self, part: Part) -> None:
         self._clients = [httpx.AsyncClient(base_url=url, timeout=_TIMEOUT) for url in part.urls]
@@ -23,7 +23,7 @@ class Api:
         self._is_broken = False
         self._write, self._who = part.journal(), part.who
 
-    async def __aenter__(self) -> Api:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

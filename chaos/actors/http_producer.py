@@ -80,12 +80,10 @@ class HttpProducer:
             for order in orders:
                 self._write(Refused(at=now(), asked_at=asked_at, op=order.op, error=said.get("code", "?")))
             return
-        jobs: list[dict[str, Any]] = said["items"] if "items" in said else [said]
+        jobs: list[dict[str, Any]] = said.get("items", [said])
         for order, job in zip(orders, jobs, strict=True):
             is_new = answer.status_code == httpx.codes.CREATED and job["data"]["op"] == order.op
-            self._write(
-                Acknowledged(at=now(), asked_at=asked_at, op=order.op, job=job["id"], created=is_new)
-            )
+            self._write(Acknowledged(at=now(), asked_at=asked_at, op=order.op, job=job["id"], created=is_new))
 
 
 async def _main(part: Part) -> None:

@@ -1,4 +1,4 @@
-"""A worker over HTTP that renews nothing, and sometimes dozes for longer than its lease before it completes."""
+"""A worker over HTTP that renews nothing, and sometimes dozes until its lease is lost before it completes."""
 
 from __future__ import annotations
 

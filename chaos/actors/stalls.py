@@ -1,4 +1,4 @@
-"""Notices when the own event loop stood still: a starved worker renews no lease, and that is a cause to know."""
+"""Notices when the own event loop stood still: a starved worker renews no lease, and that is a cause."""
 
 from __future__ import annotations
 

@@ -11,15 +11,25 @@ from chaos.history import Claimed, Event, Fault, Renewed, Settled, now
 from jdobb_async_queue import Outcome, QueueBackend
 
 if TYPE_CHECKING:
-    from jdobb_async_queue.backends.base import Applied, Claimed as ClaimAnswer, ClaimRequest, LeaseAnswer, LeaseRef
+    from jdobb_async_queue.backends.base import (
+        Applied,
+        ClaimRequest,
+        LeaseAnswer,
+        LeaseRef,
+    )
+    from jdobb_async_queue.backends.base import (
+        Claimed as ClaimAnswer,
+    )
     from jdobb_async_queue.backends.bells import Bell
     from jdobb_async_queue.transitions import Transition
 
 LATE = 0.15
-"""Seconds: a renewal that took longer is noted as a time in which this worker could not reach the store."""
+"""Seconds: while a renewal took longer, this worker is said to have been kept from the store."""
 _ACCEPTED = frozenset({Outcome.OK, Outcome.REPEATED})
 _FINAL = frozenset({"FailNow", "InvalidResults"})
-_PLAIN = sorted(QueueBackend.__abstractmethods__ - {"now", "watch", "claim_pending_jobs", "apply", "heartbeat"})
+_PLAIN = sorted(
+    QueueBackend.__abstractmethods__ - {"now", "watch", "claim_pending_jobs", "apply", "heartbeat"}
+)
 
 
 def _plain(name: str) -> Callable[..., Any]:
@@ -29,11 +39,19 @@ def _plain(name: str) -> Callable[..., Any]:
     return call
 
 
+def witness_of(
+    inner: QueueBackend, write: Callable[[Event], None], worker: str, *, remote: str | None = None
+) -> QueueBackend:
+    """Return a backend that does what ``inner`` does and writes it down; see ``Witness``."""
+    kind: Any = Witness  # its plain methods are made by name, which type checkers do not see
+    made: QueueBackend = kind(inner, write, worker, remote=remote)
+    return made
+
+
 class Witness(QueueBackend):
     """Wraps the backend of one worker; all other calls pass as they are.
 
-    Workers over HTTP that go through the same process write for themselves: their claims are known by ``remote``,
-    with which their ids begin.
+    Workers over HTTP that go through the same process write for themselves: their ids begin with ``remote``.
     """
 
     name = "witness"
@@ -43,7 +61,7 @@ class Witness(QueueBackend):
     ) -> None:
         self.inner = inner
         self.namespace = inner.namespace
-        self.idle_interval = inner.idle_interval  # type: ignore[misc]  # each backend has its own
+        self.idle_interval = inner.idle_interval
         self._write, self._worker, self._remote = write, worker, remote
         self._attempts: dict[str, int] = {}
         """By token, of the claims that are not settled yet."""

@@ -12,7 +12,7 @@ from chaos.actors import ledger
 from chaos.actors.clock import JumpingClock
 from chaos.actors.handlers import Handlers
 from chaos.actors.part import Part
-from chaos.actors.witness import Witness
+from chaos.actors.witness import witness_of
 from jdobb_async_queue import JobQueue, QueueBackend, Worker
 from jdobb_async_queue.clock import Clock
 
@@ -33,7 +33,7 @@ async def _run(part: Part) -> None:
     write = part.journal()
     clock_file = part.options.get("clock")
     backend = _backend(part, None if clock_file is None else JumpingClock(Path(clock_file)))
-    queue = JobQueue(Witness(backend, write, part.who), lease=part.lease)
+    queue = JobQueue(witness_of(backend, write, part.who), lease=part.lease)
     worker = Worker(queue, max_concurrent=part.options.get("slots", 8), shutdown_grace=5.0)
     worker.include_router(Handlers(part, write, queue).router())
     asyncio.get_running_loop().add_signal_handler(

@@ -15,8 +15,7 @@ class Fault(ABC):
     """Something bad that happens once; a new object each time.
 
     ``what`` and ``undone`` say in words what it does and how it ends. ``family`` names it together with its
-    kin. Of each ``lane`` one fault happens at a time: one that strikes processes, and one that strikes what is
-    around them.
+    kin. Of each ``lane`` one fault happens at a time: one strikes processes, one what is around them.
     """
 
     name: ClassVar[str]
@@ -35,3 +34,4 @@ class Fault(ABC):
 
     async def undo(self, scene: Scene) -> None:
         """Put right what was done; called after each beginning that returned a number, or was broken off."""
+        del scene

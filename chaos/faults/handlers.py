@@ -25,7 +25,11 @@ class _Handler(Fault):
 class Blocks(_Handler):
     """A handler that blocks the event loop."""
 
-    name, what, job_type = "handler-blocks", "a handler blocks the event loop for longer than a lease", "blocks"
+    name, what, job_type = (
+        "handler-blocks",
+        "a handler blocks the event loop for longer than a lease",
+        "blocks",
+    )
 
 
 class Forks(_Handler):
@@ -44,7 +48,11 @@ class Hogs(_Handler):
 class Deaf(_Handler):
     """A handler that ignores its cancellation."""
 
-    name, what, job_type = "handler-deaf", "a handler that times out ignores its cancellation for a lease", "deaf"
+    name, what, job_type = (
+        "handler-deaf",
+        "a handler that times out ignores its cancellation for a lease",
+        "deaf",
+    )
     fields = {"timeout": 0.3}  # noqa: RUF012 - it is never changed
 
 
@@ -58,7 +66,11 @@ class Dies(_Handler):
 class Dozes(_Handler):
     """A worker over HTTP that does not renew its lease."""
 
-    name, what, job_type = "handler-dozes", "a worker over HTTP dozes until its lease is lost, and then completes", "remote"
+    name, what, job_type = (
+        "handler-dozes",
+        "a worker over HTTP dozes until its lease is lost, and then completes",
+        "remote",
+    )
     fields = {"data": {"doze": True}}  # noqa: RUF012 - it is never changed
 
     async def begin(self, scene: Scene) -> float | None:
@@ -80,6 +92,8 @@ class Swallows(_Handler):
         answer = await scene.client.call("POST", f"/jobs/{self.target}/cancel", json={"reason": "no more"})
         attempt = answer.json()["attempt"] if answer.is_success else None
         scene.write(
-            Cancelled(at=now(), asked_at=asked_at, job=self.target, accepted=answer.is_success, attempt=attempt)
+            Cancelled(
+                at=now(), asked_at=asked_at, job=self.target, accepted=answer.is_success, attempt=attempt
+            )
         )
         return 0.0

@@ -126,7 +126,10 @@ class LoseEnqueue(Fault):
 class HalfOpen(_Network):
     """Connections whose peer is gone without a word."""
 
-    name, what = "half-open", "all connections that are open now stay, and nothing passes through them any more"
+    name, what = (
+        "half-open",
+        "all connections that are open now stay, and nothing passes through them any more",
+    )
     undone = "new connections are served all along; clients find out by their time-outs"
 
     def strike(self, proxy: Proxy, scene: Scene) -> float:

@@ -36,7 +36,11 @@ class _Kill(Fault):
 class KillWorker(_Kill):
     """SIGKILL of a worker."""
 
-    name, what, roles = "kill-worker", "SIGKILL of a worker, of the library or over HTTP", (WORKER, HTTP_WORKER)
+    name, what, roles = (
+        "kill-worker",
+        "SIGKILL of a worker, of the library or over HTTP",
+        (WORKER, HTTP_WORKER),
+    )
     backends = _SHARED
 
 
@@ -112,7 +116,7 @@ class KillAmidCommit(Fault):
     """SIGKILL right before or right after the COMMIT of a transaction that many calls share."""
 
     name, family = "kill-amid-commit", "kill"
-    what = "a process that writes dies right before its next COMMIT, or right after it and before anybody is told"
+    what = "a process that writes dies right before its next COMMIT, or after it and before anybody is told"
     undone = "it is started again"
     backends = frozenset({"sqlite"})
     lane = PROCESSES

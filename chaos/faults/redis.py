@@ -75,7 +75,11 @@ class StopRedis(_Server):
 class ClientPause(_Server):
     """CLIENT PAUSE."""
 
-    name, what, undone = "client-pause", "CLIENT PAUSE of all commands, or of those that write", "it ends by itself"
+    name, what, undone = (
+        "client-pause",
+        "CLIENT PAUSE of all commands, or of those that write",
+        "it ends by itself",
+    )
 
     async def begin(self, scene: Scene) -> float | None:
         """Pause."""

@@ -255,7 +255,7 @@ class Fault(Event):
     * ``rollback``: the store forgot acknowledged writes (a power cut, a failover), ``target`` is ``STORE``.
       What was written from ``asked_at`` (None: from the beginning) to ``at`` may be gone;
     * ``reset``: the store lost everything; whatever has the same id afterwards is another job;
-    * ``power``: as ``rollback``, but only of writes that nobody is promised to last: claims, renewals, reports;
+    * ``power``: as ``rollback``, but only of writes that are not promised to last: claims, renewals, reports;
     * ``clock``: the store's clock jumped;
     * any other word: noted, and no reason for anything.
     """

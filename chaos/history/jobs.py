@@ -105,7 +105,14 @@ class JobHistory:
 
     def events(self) -> Iterator[Event]:
         """Yield what tells of the job's changes."""
-        yield from (*self.acknowledged, *self.claims, *self.starts, *self.settled, *self.cancels, *self.retries)
+        yield from (
+            *self.acknowledged,
+            *self.claims,
+            *self.starts,
+            *self.settled,
+            *self.cancels,
+            *self.retries,
+        )
         for seen in self.seen.values():
             yield from seen
 
@@ -177,7 +184,8 @@ class History:
         """Keep the jobs that are gone apart from those that will have the same ids."""
         number = len(self._of_kind["reset"])
         self.jobs = {
-            name if " before " in name else f"{name} before reset {number}": job for name, job in self.jobs.items()
+            name if " before " in name else f"{name} before reset {number}": job
+            for name, job in self.jobs.items()
         }
 
     def _job(self, job_id: str) -> JobHistory:

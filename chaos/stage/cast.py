@@ -81,11 +81,17 @@ class Cast:
 
     def running(self, *roles: str) -> list[Actor]:
         """Return those in these roles whose process runs and is not stopped."""
-        return [actor for actor in self.of(*roles) if actor.runs and actor.process and not actor.process.is_stopped]
+        return [
+            actor
+            for actor in self.of(*roles)
+            if actor.runs and actor.process is not None and not actor.process.is_stopped
+        ]
 
     def fallen(self) -> Iterator[Actor]:
         """Yield those that have ended and are wanted."""
-        return (actor for actor in self.actors if actor.is_wanted and actor.process and not actor.process.runs)
+        return (
+            actor for actor in self.actors if actor.is_wanted and actor.process and not actor.process.runs
+        )
 
     def dismiss(self, *roles: str) -> None:
         """Tell those in these roles to end, and want them no more."""
@@ -97,8 +103,7 @@ class Cast:
 
     def end(self) -> None:
         """End all, whatever state they are in."""
-        for actor in self.actors:
-            actor.is_wanted = False
+        self.dismiss(*{actor.role for actor in self.actors})
         for actor in self.actors:
             if actor.process is not None:
                 actor.process.end()

@@ -15,7 +15,6 @@ from typing import BinaryIO
 from chaos.stage.extents import synced_frames
 from chaos.stage.wal import FRAME_HEADER, WalHeader, read_header
 
-
 _SALT = 8
 """Where the salt stands in the head of a frame."""
 
@@ -51,7 +50,8 @@ def cut_power(database: Path, folder: Path, rng: random.Random) -> Cut:
 
 def _commits_after(log: BinaryIO, header: WalHeader, first: int) -> tuple[list[int], int]:
     """Return the ends of the commits beyond ``first`` frames, and how many frames of this log follow it."""
-    ends, frame = [], first
+    ends: list[int] = []
+    frame = first
     while True:
         log.seek(header.place_of(frame))
         head = log.read(FRAME_HEADER)

@@ -21,7 +21,7 @@ class Process:
     def __init__(self, arguments: Sequence[str], log: Path, variables: Mapping[str, str]) -> None:
         self.log = log
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own programs
                 [sys.executable, *arguments],
                 cwd=ROOT,
                 env={**os.environ, **variables},

@@ -33,9 +33,11 @@ class Store(ABC):
 
     async def start(self) -> None:
         """Make it ready."""
+        return
 
     async def stop(self) -> None:
         """Let go of it."""
+        return
 
     async def defects(self) -> list[str]:
         """Return what is wrong with it now that nobody uses it (I12)."""

@@ -7,7 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chaos.history import Acknowledged, Asked, Fault, Read, Recorder, Run, Seen, Settled, Snapshot, read_history
+from chaos.history import (
+    Acknowledged,
+    Asked,
+    Fault,
+    Read,
+    Recorder,
+    Run,
+    Seen,
+    Settled,
+    Snapshot,
+    read_history,
+)
 from tests.support.waiting import until
 
 EVENTS = [
