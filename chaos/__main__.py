@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 from chaos.client import Unanswered
 from chaos.conductor import Conductor, Outcome
@@ -88,8 +89,16 @@ async def _run(options: Options) -> Outcome:
     return await Conductor(options).run()
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        self.exit(2, f"chaos: {message} (see --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="scripts/chaos",
         description=_DESCRIPTION,
         epilog=_EPILOG,

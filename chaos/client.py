@@ -58,7 +58,7 @@ class Client:
     async def post_over(self, url: str, op: str) -> None:
         """Enqueue a quick job at an address, once; whether there is an answer does not matter."""
         self._write(Asked(at=now(), op=op, job=op, job_type="quick"))
-        async with httpx.AsyncClient(base_url=url, timeout=5.0) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=30.0) as client:
             try:
                 await client.post("/jobs", json={"job_type": "quick", "id": op, "data": {"op": op}})
             except httpx.HTTPError:
