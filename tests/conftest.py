@@ -19,6 +19,7 @@ settings.load_profile("same")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--jobs", type=int, help="how many jobs tests/e2e puts through several processes")
+    parser.addoption("--seeds", type=int, default=320, help="how many runs tests/simulation makes")
 
 
 MakeQueue = Callable[..., JobQueue]

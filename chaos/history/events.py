@@ -219,7 +219,8 @@ class WatchEnded(Event):
 class Snapshot(Event):
     """A job as it is after the run; ``status`` None when the store does not know it.
 
-    ``updates`` are its kept updates as ``(seq, kind, status)``, oldest first; ``op`` is what its data say.
+    ``updates`` are its kept updates as ``(seq, kind, status)``, oldest first; ``op`` is what its data say;
+    ``unique_key`` is left out of one that holds it only until its first start.
     """
 
     job: str

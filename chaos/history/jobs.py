@@ -95,6 +95,10 @@ class JobHistory:
         ended = [end.at for end in self.ends if end.token == event.token]
         return min([event.since, *ended])
 
+    def was_replaced(self) -> bool:
+        """Tell whether the job may have taken the content of another enqueue while it waited."""
+        return len(self.ops() | {event.op for event in self.acknowledged}) > 1
+
     def ops(self) -> set[str]:
         """Return the ops that this job was made by, as producers, handlers and the final reading tell it."""
         ops = {event.op for event in self.acknowledged if event.created}
@@ -116,6 +120,12 @@ class JobHistory:
         for seen in self.seen.values():
             yield from seen
 
+    def attempt_of(self, event: Settled | Cancelled) -> int | None:
+        """Return the attempt that a call ended, as it says itself or by its token."""
+        token = event.token if isinstance(event, Settled) else None
+        claim = None if token is None else self.claim_of(token)
+        return event.attempt if claim is None else claim.attempt
+
     def claim_of(self, token: str) -> Claimed | Started | None:
         """Return what handed a token out."""
         return next((claim for claim in self.claims if claim.token == token), None)
@@ -131,7 +141,8 @@ class History:
         """By op."""
         self.refused: dict[str, Refused] = {}
         self.faults: list[Fault] = []
-        self._of_kind: dict[str, list[Fault]] = defaultdict(list)
+        self._faults_of: dict[tuple[str, str], list[Fault]] = defaultdict(list)
+        """By kind and target."""
         self.faults_ended: FaultsEnded | None = None
         self.drained: Drained | None = None
         for event in sorted(events, key=lambda event: event.at):
@@ -158,11 +169,12 @@ class History:
 
     def struck(self, worker: str, begin: float, end: float, *faults: str) -> Iterator[Fault]:
         """Yield the faults of these kinds that struck a worker, or the store, at some time in between."""
-        for fault in [found for kind in faults for found in self._of_kind[kind]]:
-            last = fault.at if fault.until is None else fault.until
-            is_meant = fault.target in {worker, STORE}
-            if is_meant and fault.at <= end and (last >= begin or fault.fault == "kill"):
-                yield fault
+        for kind in faults:
+            for target in dict.fromkeys((worker, STORE)):
+                for fault in self._faults_of.get((kind, target), ()):
+                    last = fault.at if fault.until is None else fault.until
+                    if fault.at <= end and (last >= begin or kind == "kill"):
+                        yield fault
 
     def forgot(self, event: Event, before: float = math.inf, *, is_promised: bool = True) -> bool:
         """Tell whether the store may have forgotten what an event tells of, before an instant.
@@ -173,7 +185,7 @@ class History:
         return any(
             event.since <= fault.at <= before and (fault.asked_at is None or event.at >= fault.asked_at)
             for kind in kinds
-            for fault in self._of_kind[kind]
+            for fault in self._faults_of.get((kind, STORE), ())
         )
 
     def forgot_some(self, job: JobHistory) -> bool:
@@ -182,7 +194,7 @@ class History:
 
     def _begin_anew(self) -> None:
         """Keep the jobs that are gone apart from those that will have the same ids."""
-        number = len(self._of_kind["reset"])
+        number = len(self._faults_of["reset", STORE])
         self.jobs = {
             name if " before " in name else f"{name} before reset {number}": job
             for name, job in self.jobs.items()
@@ -235,7 +247,7 @@ class History:
                 self._job(event.job).snapshot = event
             case Fault():
                 self.faults.append(event)
-                self._of_kind[event.fault].append(event)
+                self._faults_of[event.fault, event.target].append(event)
                 if event.fault == "reset":
                     self._begin_anew()
             case FaultsEnded():

@@ -172,6 +172,20 @@ CLEAN_HISTORIES = {
         *begin(), *end(), *final(),
     ],
     "a drained backlog": [*CLEAN, FaultsEnded(at=10), Drained(at=25)],
+    "a worker that paused between the check of its lease and the start": [
+        *put(), Claimed(at=2, job="a", attempt=1, token="a.1", worker="w1"),
+        Fault(at=2.1, fault="pause", target="w1", until=5.5),
+        Started(at=5.6, job="a", attempt=1, token="a.1", worker="w1"), *end(at=5.7), *final(),
+    ],
+    "a waiting job that was replaced by one that may fail less often": [
+        *put(), *begin(), *end(outcome="retrying"), Asked(at=3.1, op="x", job="x"),
+        Acknowledged(at=3.2, asked_at=3.1, op="x", job="a", created=False),
+        *begin(attempt=2, at=4), *end(attempt=2, at=5, outcome="failed"),
+        *final(status="failed", attempt=2, failures=2, max_attempts=1, op="x"),
+    ],
+    "a watched job that was removed": [
+        *CLEAN, *seen((10, "processing")), Deleted(at=9, job="a"), WatchEnded(at=9.1, job="a", watcher="v"),
+    ],
     "trimmed updates": [
         *CLEAN, *WHOLE, *seen((10, "processing"), watcher="u"),
         Seen(at=3, job="a", watcher="u", seq=20, status="complete", gap=True),
@@ -223,6 +237,13 @@ BROKEN_HISTORIES = {
             Started(at=8, job="a", attempt=1, token="a.1", worker="w1"),
         ],
     ),
+    "I4: a handler starts on a lease that ran out": (
+        "I4",
+        [
+            *put(), Claimed(at=2, job="a", attempt=1, token="a.1", worker="w1"),
+            Started(at=2.1 + LEASE, job="a", attempt=1, token="a.1", worker="w1"), *end(at=6), *final(),
+        ],
+    ),
     "I5: two completions": (
         "I5",
         [*AGAIN, *end(at=8), *final(attempt=2, losses=1)],
@@ -269,6 +290,11 @@ BROKEN_HISTORIES = {
     "I7: the fault was too short": (
         "I7",
         [*without(AGAIN, Fault), Fault(at=2.5, fault="cut", target="w1", until=3.4),
+         *final(attempt=2, losses=1)],
+    ),
+    "I7: two faults at once that are too short": (
+        "I7",
+        [*without(AGAIN, Fault), *[Fault(at=2.5, fault="cut", target="w1", until=3.2)] * 2,
          *final(attempt=2, losses=1)],
     ),
     "I7: the fault came afterwards": (

@@ -19,6 +19,7 @@ JOB_RULES: tuple[Callable[[History, JobHistory], Iterator[Violation]], ...] = (
     ends.at_most_one_completion_is_accepted,
     claims.accepted_calls_carry_the_latest_token,
     claims.two_claims_never_live_at_once,
+    starts.no_handler_starts_on_a_lease_that_ran_out,
     starts.second_starts_are_explained,
     starts.cancelled_handlers_are_told,
     attempts.failures_and_losses_are_bounded,

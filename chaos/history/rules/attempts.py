@@ -16,6 +16,8 @@ def failures_and_losses_are_bounded(history: History, job: JobHistory) -> Iterat
     told = job.snapshot
     if told is None or told.status is None or history.forgot_some(job):
         return
+    if job.was_replaced():
+        return  # its failures remain, but what is allowed is another's
     if told.max_attempts is not None and told.failures > told.max_attempts:
         yield Violation("I10", job.id, f"failed {told.failures} times of {told.max_attempts}")
     if told.max_lost is not None and told.losses > told.max_lost:

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 
 from chaos.history.events import STORE, Claimed, Renewed, Settled, Started
 from chaos.history.jobs import History, JobHistory
+from chaos.history.rules.starts import ROUNDING
 from chaos.history.rules.violation import Violation
-
-ROUNDING = 0.002
-"""Seconds: the store counts in milliseconds."""
 
 
 def tokens_are_issued_once(history: History) -> Iterator[Violation]:
@@ -65,9 +63,10 @@ def two_claims_never_live_at_once(history: History, job: JobHistory) -> Iterator
 def nothing_is_claimed_early(history: History, job: JobHistory) -> Iterator[Violation]:
     """I11: nothing is claimed before its ``run_at``, by the store's clock."""
     asked = [event.not_before_ms for event in job.asked if event.not_before_ms is not None]
+    moved = bool(job.possible_retries()) or any(event.token is None for event in job.settled)
     for claim in job.claims:
         own = [] if claim.run_ms is None else [claim.run_ms]
-        first = asked if claim.attempt == 1 and not job.possible_retries() else []
+        first = [min(asked)] if asked and claim.attempt == 1 and not moved else []
         due = max([*own, *first], default=None)
         jumped = any(history.struck(STORE, -math.inf, claim.at, "clock"))
         if due is not None and claim.claimed_ms is not None and claim.claimed_ms < due and not jumped:

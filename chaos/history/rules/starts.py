@@ -6,12 +6,14 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from chaos.history.events import Cancelled, Settled, Started
+from chaos.history.events import Cancelled, Claimed, Settled, Started
 from chaos.history.jobs import RETURNS, History, JobHistory
 from chaos.history.rules.violation import Violation
 
 TOLD_WITHIN = 1.0
 """Seconds within which a handler learns that its job was cancelled."""
+ROUNDING = 0.002
+"""Seconds: the store counts in milliseconds."""
 SLACK = 0.25
 """Seconds that a machine under load may add to it."""
 
@@ -27,11 +29,9 @@ def everything_executed_was_enqueued(history: History, job: JobHistory) -> Itera
 def nothing_starts_after_the_end(history: History, job: JobHistory) -> Iterator[Violation]:
     """I4 and I9: no start after the accepted completion, or after a cancellation."""
     for ending in job.endings():
-        name = "I4" if isinstance(ending, Settled) else "I9"
+        name, attempt = "I4" if isinstance(ending, Settled) else "I9", job.attempt_of(ending)
         for claim in job.claims:
-            is_later = (
-                claim.attempt > ending.attempt if ending.attempt is not None else claim.since > ending.at
-            )
+            is_later = claim.since > ending.at if attempt is None else claim.attempt > attempt
             is_excused = (
                 history.forgot(ending, claim.at)
                 or history.forgot(claim, ending.at, is_promised=False)
@@ -51,6 +51,20 @@ def second_starts_are_explained(history: History, job: JobHistory) -> Iterator[V
         if why_again(history, job, earlier, later) is None:
             what = f"attempt {later.attempt} started after attempt {earlier.attempt} for no recorded cause"
             yield Violation("I7", job.id, what)
+
+
+def no_handler_starts_on_a_lease_that_ran_out(history: History, job: JobHistory) -> Iterator[Violation]:
+    """I4: a handler starts only while its lease runs, unless its worker stood still just before."""
+    for start in job.starts:
+        claim = job.claim_of(start.token)
+        if not isinstance(claim, Claimed) or any(
+            history.struck(start.worker, claim.since, start.at, "pause")
+        ):
+            continue
+        late = start.at - claim.at - history.lease_of(claim)
+        if late > ROUNDING:
+            what = f"attempt {start.attempt} started {late:.3f} s after its lease ran out"
+            yield Violation("I4", job.id, what)
 
 
 def cancelled_handlers_are_told(history: History, job: JobHistory) -> Iterator[Violation]:
@@ -90,11 +104,14 @@ def why_again(history: History, job: JobHistory, earlier: Started, later: Starte
         return fault.fault
     if history.forgot(earlier if claim is None else claim, later.at, is_promised=False):
         return "rollback"
-    held = {"pause": 0.0, "cut": 0.0}
-    for fault in history.struck(earlier.worker, begin, later.at, *held):
+    held, longest, covered = 0.0, ("", 0.0), begin
+    faults = history.struck(earlier.worker, begin, later.at, "pause", "cut")
+    for fault in sorted(faults, key=lambda fault: fault.at):  # those that overlap count once
         until = later.at if fault.until is None else min(fault.until, later.at)
-        held[fault.fault] += until - max(fault.at, begin)
-    return max(held, key=lambda kind: held[kind]) if sum(held.values()) >= history.lease / 3 else None
+        lasted = max(0.0, until - max(fault.at, covered))
+        held, covered = held + lasted, max(covered, until)
+        longest = max(longest, (fault.fault, lasted), key=lambda item: item[1])
+    return longest[0] if held >= history.lease / 3 else None
 
 
 def _gave_back(job: JobHistory, event: Settled, earlier: Started, later: Started) -> bool:
@@ -104,9 +121,10 @@ def _gave_back(job: JobHistory, event: Settled, earlier: Started, later: Started
 
 def _is_too_late(history: History, job: JobHistory, start: Started, ending: Settled | Cancelled) -> bool:
     """Tell whether a handler began under a claim that was over, though nothing held its worker up."""
-    if ending.attempt is None or start.attempt > ending.attempt:
+    attempt = job.attempt_of(ending)
+    if attempt is None or start.attempt > attempt:
         return False  # a later claim, which is looked at by itself
-    if start.attempt == ending.attempt and isinstance(ending, Cancelled):
+    if start.attempt == attempt and isinstance(ending, Cancelled):
         return False  # a cancellation may cross the claim's answer
     claim = job.claim_of(start.token)
     begin = start.at if claim is None else claim.since

@@ -28,7 +28,7 @@ def updates_grow_and_end(history: History, job: JobHistory) -> Iterator[Violatio
                 yield from _differ(watcher, event, known)
     for watcher, events in job.seen.items():
         yield from _left_out(job, watcher, events, known)
-    for ended in job.watches_ended:
+    for ended in [] if job.deleted else job.watches_ended:
         last = job.seen[ended.watcher][-1:]
         if not last or last[0].status not in TERMINAL:
             what = f"the stream of {ended.watcher} ended without the terminal one"
