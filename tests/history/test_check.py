@@ -167,6 +167,12 @@ CLEAN_HISTORIES = {
         *put("b", at=4), *begin("b", at=5), *end("b", at=6),
         *final("b", job_type="t", unique_key="k", created_ms=5, completed_ms=9),
     ],
+    "a unique key and a clock that was ahead": [
+        *put(), *begin(), *end(), *final(job_type="t", unique_key="k", created_ms=1, completed_ms=9000),
+        Fault(at=1.8, fault="clock", target=STORE, until=2.5),
+        *put("b", at=4), *begin("b", at=5), *end("b", at=6),
+        *final("b", job_type="t", unique_key="k", created_ms=5, completed_ms=9),
+    ],
     "an enqueue sent twice under one key": [
         Asked(at=0.5, op="op-a", job="a", key="k"), *put(key="k"),
         *begin(), *end(), *final(),
@@ -318,6 +324,13 @@ BROKEN_HISTORIES = {
         "I8",
         [*CLEAN, *put("b"), *begin("b"), *end("b"),
          *final(job_type="t", unique_key="k", created_ms=1, completed_ms=9, results={"n": 1}),
+         *final("b", job_type="t", unique_key="k", created_ms=5, completed_ms=7)],
+    ),
+    "I8: two live jobs of one unique key, whatever the clock says": (
+        "I8",
+        [*CLEAN, *put("b"), *begin("b", at=3), *end("b", at=4),
+         Fault(at=0.5, fault="clock", target=STORE, until=0.6),
+         *final(job_type="t", unique_key="k", created_ms=1, completed_ms=4, results={"n": 1}),
          *final("b", job_type="t", unique_key="k", created_ms=5, completed_ms=7)],
     ),
     "I9: a claim after the cancellation": (
