@@ -55,6 +55,7 @@ def main() -> int:
             lease=arguments.lease,
             workers=arguments.workers,
             least_faults=arguments.least_faults,
+            most_gap=arguments.gap,
         )
     except ValueError as error:
         folder.rmdir()
@@ -143,6 +144,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of all choices of faults, moments, jobs  [default: 0]",
     )
+    add(
+        "--gap", type=float, default=1.0, metavar="SECONDS",
+        help="the longest pause between two faults  [default: 1]",
+    )  # fmt: skip
     add("--lease", type=float, default=3.0, metavar="SECONDS", help="how long claims last  [default: 3]")
     add("--workers", type=int, default=3, metavar="N", help="how many worker processes  [default: 3]")
     add("--report", type=Path, metavar="FILE", help="write the report as JSON")

@@ -45,6 +45,8 @@ class Options:
             )
         if not 1 <= self.seconds <= 86_400:  # noqa: PLR2004 - a day
             raise ValueError(f"--seconds must be from 1 to 86400, got {self.seconds:g}")
+        if not 0.1 <= self.most_gap <= 600:  # noqa: PLR2004 - a few minutes
+            raise ValueError(f"--gap must be from 0.1 to 600, got {self.most_gap:g}")
         if not 1 <= self.lease <= 600:  # noqa: PLR2004 - a lease over HTTP is at least a second
             raise ValueError(f"--lease must be from 1 to 600, got {self.lease:g}")
         if not 1 <= self.workers <= 64:  # noqa: PLR2004 - as many as one machine may bear
