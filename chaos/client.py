@@ -14,8 +14,8 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from chaos.history import Acknowledged, Asked, Event, Fault, Snapshot, now
 
 _PAGE = 200
-_PATIENCE = 240.0
-"""Seconds: on a machine that does much else a service takes long to start."""
+_PATIENCE, _TRIES = 240.0, 400
+"""Seconds and tries, of both: on a machine that does much else a service takes long to start."""
 _BETWEEN = 0.1
 _AT_ONCE = 8
 
@@ -39,8 +39,9 @@ class Client:
 
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Make a call that may be made twice, and return an answer that says whether it was done."""
-        ends = now() + _PATIENCE
-        while now() < ends:
+        ends, tries = now() + _PATIENCE, 0
+        while now() < ends or tries < _TRIES:
+            tries += 1
             client = self._clients[self._turn % len(self._clients)]
             try:
                 answer = await client.request(method, path, **options)
