@@ -46,7 +46,7 @@ def main() -> int:
     try:
         options = Options(
             backend=arguments.backend,
-            faults=tuple(chosen(arguments.faults.split(","), arguments.backend)),
+            faults=tuple(chosen(arguments.faults.split(","), arguments.backend, arguments.durability)),
             folder=folder,
             seconds=arguments.seconds,
             jobs=arguments.jobs,

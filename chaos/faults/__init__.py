@@ -30,6 +30,7 @@ FAULTS: dict[str, type[Fault]] = {
         network.Silence,
         network.Cut,
         redis.KillRedis,
+        redis.LoseSeconds,
         redis.StopRedis,
         redis.ClientPause,
         redis.ScriptFlush,
@@ -47,18 +48,24 @@ FAMILIES = sorted({fault.family for fault in FAULTS.values()})
 __all__ = ["FAMILIES", "FAULTS", "PROCESSES", "SURROUNDINGS", "Fault", "chosen"]
 
 
-def chosen(words: list[str], backend: str) -> list[type[Fault]]:
+def chosen(words: list[str], backend: str, durability: str = "full") -> list[type[Fault]]:
     """Return the faults of these names and families that a backend has. Raises ``ValueError``."""
     found: list[type[Fault]] = []
     for word in words:
         meant = [
             fault
             for fault in FAULTS.values()
-            if word in {"all", fault.name, fault.family} and backend in fault.backends
+            if word in {"all", fault.name, fault.family}
+            and backend in fault.backends
+            and durability in fault.durabilities
         ]
         if not meant:
             known = word in FAULTS or word in FAMILIES
-            what = f"the {backend} backend has no fault {word!r}" if known else f"unknown fault {word!r}"
+            what = (
+                f"the {backend} backend ({durability}) has no fault {word!r}"
+                if known
+                else f"unknown fault {word!r}"
+            )
             raise ValueError(f"{what}; --list shows all")
         found += [fault for fault in meant if fault not in found]
     return found

@@ -23,6 +23,7 @@ class Fault(ABC):
     what: ClassVar[str]
     undone: ClassVar[str]
     backends: ClassVar[frozenset[str]] = EVERYWHERE
+    durabilities: ClassVar[frozenset[str]] = frozenset({"full", "normal"})
     lane: ClassVar[str] = SURROUNDINGS
 
     target = "-"

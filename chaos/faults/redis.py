@@ -57,6 +57,28 @@ class KillRedis(_Server):
         await asyncio.to_thread(scene.redis.server.start)
 
 
+class LoseSeconds(_Server):
+    """A server that has lost its last moments."""
+
+    name, family = "lose-seconds", "power"
+    what = "SIGKILL of the server, and its append-only file is cut where it was up to two seconds before"
+    undone = "it is started again, without what it lost"
+    durabilities = frozenset({"normal"})
+
+    async def begin(self, scene: Scene) -> float | None:
+        """Kill it and cut its file."""
+        certain_at = await _when_all_is_written(scene)
+        await asyncio.to_thread(scene.redis.server.kill)
+        killed_at = now()
+        lost_since = scene.redis.marks.cut(scene.rng)
+        scene.cause("rollback", since=certain_at if lost_since is None else lost_since, at=killed_at)
+        return scene.rng.uniform(0.05, 1.0)
+
+    async def release(self, scene: Scene) -> None:
+        """Start it."""
+        await asyncio.to_thread(scene.redis.server.start)
+
+
 class StopRedis(_Server):
     """SIGSTOP of the server."""
 

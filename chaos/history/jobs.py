@@ -188,6 +188,14 @@ class History:
             for fault in self._faults_of.get((kind, STORE), ())
         )
 
+    def is_of_two_lives(self, one: Event, other: Event) -> bool:
+        """Tell whether the store may have forgotten the one when the other happened, whichever was first.
+
+        An attempt that was forgotten is made again, under the same number.
+        """
+        first, last = sorted((one, other), key=lambda event: event.at)
+        return self.forgot(first, last.at, is_promised=False)
+
     def forgot_some(self, job: JobHistory) -> bool:
         """Tell whether the store may have forgotten anything of what was observed of a job."""
         return any(self.forgot(event, is_promised=False) for event in job.events())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+from chaos.stage.aof import Marks
 from chaos.stage.soundness import defects_of
 from jdobb_async_queue.clock import SystemClock
 from tests.support.proxy import Proxy
@@ -95,6 +97,8 @@ class RedisStore(Store):
             self.folder, "--appendonly", "yes", "--appendfsync", APPENDFSYNC[durability]
         )  # fmt: skip
         self.proxy = Proxy(self.server.port)
+        self.marks = Marks(self.server)
+        self._marking: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -109,9 +113,12 @@ class RedisStore(Store):
         """Start the server and the proxy."""
         self.server.start()
         await self.proxy.__aenter__()
+        self._marking = asyncio.ensure_future(self.marks.keep())
 
     async def stop(self) -> None:
         """Stop both."""
+        if self._marking is not None:
+            self._marking.cancel()
         await self.proxy.__aexit__(None, None, None)
         self.server.stop()
 

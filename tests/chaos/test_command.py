@@ -31,7 +31,7 @@ def test_it_lists_every_fault_with_what_it_does_and_how_it_is_undone():
         (["--faults", "kil"], "unknown fault 'kil'; --list shows all"),
         (
             ["--backend", "memory", "--faults", "power-cut"],
-            "the memory backend has no fault 'power-cut'; --list shows all",
+            "the memory backend (full) has no fault 'power-cut'; --list shows all",
         ),
         (
             ["--backend", "memory", "--jobs", "9000"],

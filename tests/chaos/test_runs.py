@@ -24,7 +24,7 @@ from chaos.report import Verdict
 async def test_every_fault_strikes_and_no_invariant_breaks(
     tmp_path: Path, backend: str, durability: str, families: list[str], jobs: int
 ):
-    faults = chosen(families, backend)
+    faults = chosen(families, backend, durability)
     options = Options(
         backend=backend, durability=durability, faults=tuple(faults), folder=tmp_path,
         seconds=8, jobs=jobs, seed=1, lease=2.0, workers=2, most_gap=0.2,

@@ -103,6 +103,22 @@ CLEAN_HISTORIES = {
     ],
     "a job that was deleted": [*without(CLEAN, Snapshot), Deleted(at=9, job="a")],
     "a killed worker": [*AGAIN, *final(attempt=2, losses=1)],
+    "a store that forgot its last seconds, which happened again": [
+        *put(), *begin(), *end(), Fault(at=3.5, asked_at=1.5, fault="rollback", target=STORE),
+        Claimed(at=4, job="a", attempt=1, token="a.0", worker="w2"),
+        Started(at=4.01, job="a", attempt=1, token="a.0", worker="w2"),
+        Settled(at=5, job="a", outcome="complete", accepted=True, token="a.0", attempt=1, worker="w2"), *final(),
+    ],
+    "a power cut that took a claim along": [
+        *put(), *begin(), KILL, Fault(at=2.6, fault="power", target=STORE),
+        Claimed(at=4, job="a", attempt=1, token="a.0", worker="w2"),
+        Started(at=4.01, job="a", attempt=1, token="a.0", worker="w2"),
+        Settled(at=5, job="a", outcome="complete", accepted=True, token="a.0", attempt=1, worker="w2"), *final(),
+    ],
+    "a store that was emptied, and an id that was used again": [
+        *put(), *begin(), *end(), Fault(at=3.5, fault="reset", target=STORE),
+        *put(at=5), *begin(at=6, worker="w2"), *end(at=7, worker="w2"), *final(),
+    ],
     "a worker that paused past its lease": [
         *put(), *begin(), Fault(at=2.5, fault="pause", target="w1", until=7),
         *begin(attempt=2, at=6, worker="w2"), *end(attempt=2, at=6.5, worker="w2"),
@@ -319,6 +335,19 @@ BROKEN_HISTORIES = {
             Claimed(at=3, job="c", attempt=1, token="c.1", worker="w1"),
             Started(at=3, job="c", attempt=1, token="c.1", worker="w1", op="x"), *end("c", at=4), *final("c"),
         ],
+    ),
+    "I1: a job lost that was older than what the store forgot": (
+        "I1",
+        [*put(), Fault(at=5, asked_at=4.5, fault="rollback", target=STORE), *final(status=None)],
+    ),
+    "I1: a job lost with the power": (
+        "I1",
+        [*put(), Fault(at=5, fault="power", target=STORE), *final(status=None)],
+    ),
+    "I5: a second completion after the power came back": (
+        "I5",
+        [*put(), *begin(), *end(), Fault(at=3.5, fault="power", target=STORE),
+         *begin(attempt=2, at=4, worker="w2"), *end(attempt=2, at=5, worker="w2"), *final(attempt=2)],
     ),
     "I8: two live jobs of one unique key": (
         "I8",

@@ -54,7 +54,7 @@ def two_claims_never_live_at_once(history: History, job: JobHistory) -> Iterator
         ]
         left = max([mine.since, *renewed]) + history.lease_of(mine) - following.at
         faults = [*history.struck(STORE, mine.since, following.at, "clock")]
-        is_forgotten = history.forgot(mine, following.at, is_promised=False)
+        is_forgotten = history.is_of_two_lives(mine, following)
         if left > ROUNDING and min(ends, default=math.inf) > following.at and not (faults or is_forgotten):
             what = f"attempt {following.attempt} was claimed {left:.3f} s before the lease before ran out"
             yield Violation("I6", job.id, what)

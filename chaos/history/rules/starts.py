@@ -102,7 +102,7 @@ def why_again(history: History, job: JobHistory, earlier: Started, later: Starte
         return "retry"
     for fault in history.struck(earlier.worker, begin, later.at, "kill", "clock"):
         return fault.fault
-    if history.forgot(earlier if claim is None else claim, later.at, is_promised=False):
+    if history.is_of_two_lives(earlier if claim is None else claim, later):
         return "rollback"
     held, longest, covered = 0.0, ("", 0.0), begin
     faults = history.struck(earlier.worker, begin, later.at, "pause", "cut")
