@@ -92,6 +92,13 @@ def retried(at: float) -> list[Event]:
     return [Retried(at=at, asked_at=at - 0.01, job="a", accepted=True)]
 
 
+def made_again(at: float) -> list[Event]:
+    """Return the first attempt of job a as it is made once more, because the store has forgotten it."""
+    known = {"job": "a", "attempt": 1, "token": "a.0", "worker": "w2"}
+    settled = Settled(at=at + 1, outcome="complete", accepted=True, **known)
+    return [Claimed(at=at, **known), Started(at=at + 0.01, **known), settled]
+
+
 CLEAN_HISTORIES = {
     "one job": [*CLEAN, *WHOLE, WatchEnded(at=3.1, job="a", watcher="v")],
     "a refused enqueue": [Asked(at=1, op="x", job="x"), Refused(at=1.1, op="x", error="QueueFull")],
@@ -105,19 +112,15 @@ CLEAN_HISTORIES = {
     "a killed worker": [*AGAIN, *final(attempt=2, losses=1)],
     "a store that forgot its last seconds, which happened again": [
         *put(), *begin(), *end(), Fault(at=3.5, asked_at=1.5, fault="rollback", target=STORE),
-        Claimed(at=4, job="a", attempt=1, token="a.0", worker="w2"),
-        Started(at=4.01, job="a", attempt=1, token="a.0", worker="w2"),
-        Settled(at=5, job="a", outcome="complete", accepted=True, token="a.0", attempt=1, worker="w2"), *final(),
+        *made_again(at=4), *final(),
     ],
     "a power cut that took a claim along": [
         *put(), *begin(), KILL, Fault(at=2.6, fault="power", target=STORE),
-        Claimed(at=4, job="a", attempt=1, token="a.0", worker="w2"),
-        Started(at=4.01, job="a", attempt=1, token="a.0", worker="w2"),
-        Settled(at=5, job="a", outcome="complete", accepted=True, token="a.0", attempt=1, worker="w2"), *final(),
+        *made_again(at=4), *final(),
     ],
     "a store that was emptied, and an id that was used again": [
         *put(), *begin(), *end(), Fault(at=3.5, fault="reset", target=STORE),
-        *put(at=5), *begin(at=6, worker="w2"), *end(at=7, worker="w2"), *final(),
+        *put(at=5), *made_again(at=6), *final(),
     ],
     "a worker that paused past its lease": [
         *put(), *begin(), Fault(at=2.5, fault="pause", target="w1", until=7),
