@@ -45,7 +45,7 @@ from chaos.history.events import (
     Started,
     WatchEnded,
 )
-from chaos.history.record import Recorder, now, read_history
+from chaos.history.record import Recorder, now, read_history, to_line
 from chaos.history.rules import Violation
 
 __all__ = [
@@ -76,4 +76,5 @@ __all__ = [
     "check",
     "now",
     "read_history",
+    "to_line",
 ]

@@ -253,7 +253,10 @@ class Fault(Event):
     * ``pause``: the worker stood still (SIGSTOP, a blocked loop);
     * ``cut``: the worker could not reach the store, or got no answers, or late ones; with ``STORE`` as target
       the store was down, unreachable or slow for everybody;
-    * ``rollback``: the store forgot acknowledged writes (a power cut, a failover), ``target`` is ``STORE``;
+    * ``rollback``: the store forgot acknowledged writes (a power cut, a failover), ``target`` is ``STORE``.
+      What was written from ``asked_at`` (None: from the beginning) to ``at`` may be gone;
+    * ``reset``: the store lost everything; whatever has the same id afterwards is another job;
+    * ``power``: as ``rollback``, but only of writes that are not promised to last: claims, renewals, reports;
     * ``clock``: the store's clock jumped;
     * any other word: noted, and no reason for anything.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -106,6 +107,19 @@ class JobHistory:
             ops.add(self.snapshot.op)
         return ops
 
+    def events(self) -> Iterator[Event]:
+        """Yield what tells of the job's changes."""
+        yield from (
+            *self.acknowledged,
+            *self.claims,
+            *self.starts,
+            *self.settled,
+            *self.cancels,
+            *self.retries,
+        )
+        for seen in self.seen.values():
+            yield from seen
+
     def attempt_of(self, event: Settled | Cancelled) -> int | None:
         """Return the attempt that a call ended, as it says itself or by its token."""
         token = event.token if isinstance(event, Settled) else None
@@ -162,9 +176,37 @@ class History:
                     if fault.at <= end and (last >= begin or kind == "kill"):
                         yield fault
 
-    def rolled_back(self, begin: float, end: float) -> bool:
-        """Tell whether the store forgot something in between."""
-        return any(self.struck(STORE, begin, end, "rollback"))
+    def forgot(self, event: Event, before: float = math.inf, *, is_promised: bool = True) -> bool:
+        """Tell whether the store may have forgotten what an event tells of, before an instant.
+
+        ``is_promised``: it is of a kind that is promised to last.
+        """
+        kinds = ("reset", "rollback") if is_promised else ("reset", "rollback", "power")
+        return any(
+            event.since <= fault.at <= before and (fault.asked_at is None or event.at >= fault.asked_at)
+            for kind in kinds
+            for fault in self._faults_of.get((kind, STORE), ())
+        )
+
+    def is_of_two_lives(self, one: Event, other: Event) -> bool:
+        """Tell whether the store may have forgotten the one when the other happened, whichever was first.
+
+        An attempt that was forgotten is made again, under the same number.
+        """
+        first, last = sorted((one, other), key=lambda event: event.at)
+        return self.forgot(first, last.at, is_promised=False)
+
+    def forgot_some(self, job: JobHistory) -> bool:
+        """Tell whether the store may have forgotten anything of what was observed of a job."""
+        return any(self.forgot(event, is_promised=False) for event in job.events())
+
+    def _begin_anew(self) -> None:
+        """Keep the jobs that are gone apart from those that will have the same ids."""
+        number = len(self._faults_of["reset", STORE])
+        self.jobs = {
+            name if " before " in name else f"{name} before reset {number}": job
+            for name, job in self.jobs.items()
+        }
 
     def _job(self, job_id: str) -> JobHistory:
         job = self.jobs.get(job_id)
@@ -214,6 +256,8 @@ class History:
             case Fault():
                 self.faults.append(event)
                 self._faults_of[event.fault, event.target].append(event)
+                if event.fault == "reset":
+                    self._begin_anew()
             case FaultsEnded():
                 self.faults_ended = event
             case Drained():

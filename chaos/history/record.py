@@ -50,13 +50,13 @@ def to_line(event: Event) -> str:
     values = {
         item.name: value for item in fields(event) if (value := getattr(event, item.name)) != item.default
     }
-    return json.dumps({"kind": type(event).__name__, **values}, separators=(",", ":"))
+    return json.dumps({"event": type(event).__name__, **values}, separators=(",", ":"))
 
 
 def from_line(line: str) -> Event:
     """Return the event of a line."""
     values = json.loads(line)
-    kind = KINDS[values.pop("kind")]
+    kind = KINDS[values.pop("event")]
     if "records" in values:
         values["records"] = tuple(values["records"])
     if "updates" in values:

@@ -92,6 +92,13 @@ def retried(at: float) -> list[Event]:
     return [Retried(at=at, asked_at=at - 0.01, job="a", accepted=True)]
 
 
+def made_again(at: float) -> list[Event]:
+    """Return the first attempt of job a as it is made once more, because the store has forgotten it."""
+    known = {"job": "a", "attempt": 1, "token": "a.0", "worker": "w2"}
+    settled = Settled(at=at + 1, outcome="complete", accepted=True, **known)
+    return [Claimed(at=at, **known), Started(at=at + 0.01, **known), settled]
+
+
 CLEAN_HISTORIES = {
     "one job": [*CLEAN, *WHOLE, WatchEnded(at=3.1, job="a", watcher="v")],
     "a refused enqueue": [Asked(at=1, op="x", job="x"), Refused(at=1.1, op="x", error="QueueFull")],
@@ -103,6 +110,18 @@ CLEAN_HISTORIES = {
     ],
     "a job that was deleted": [*without(CLEAN, Snapshot), Deleted(at=9, job="a")],
     "a killed worker": [*AGAIN, *final(attempt=2, losses=1)],
+    "a store that forgot its last seconds, which happened again": [
+        *put(), *begin(), *end(), Fault(at=3.5, asked_at=1.5, fault="rollback", target=STORE),
+        *made_again(at=4), *final(),
+    ],
+    "a power cut that took a claim along": [
+        *put(), *begin(), KILL, Fault(at=2.6, fault="power", target=STORE),
+        *made_again(at=4), *final(),
+    ],
+    "a store that was emptied, and an id that was used again": [
+        *put(), *begin(), *end(), Fault(at=3.5, fault="reset", target=STORE),
+        *put(at=5), *made_again(at=6), *final(),
+    ],
     "a worker that paused past its lease": [
         *put(), *begin(), Fault(at=2.5, fault="pause", target="w1", until=7),
         *begin(attempt=2, at=6, worker="w2"), *end(attempt=2, at=6.5, worker="w2"),
@@ -164,6 +183,12 @@ CLEAN_HISTORIES = {
     ],
     "a unique key held by one after the other": [
         *put(), *begin(), *end(), *final(job_type="t", unique_key="k", created_ms=1, completed_ms=5),
+        *put("b", at=4), *begin("b", at=5), *end("b", at=6),
+        *final("b", job_type="t", unique_key="k", created_ms=5, completed_ms=9),
+    ],
+    "a unique key and a clock that was ahead": [
+        *put(), *begin(), *end(), *final(job_type="t", unique_key="k", created_ms=1, completed_ms=9000),
+        Fault(at=1.8, fault="clock", target=STORE, until=2.5),
         *put("b", at=4), *begin("b", at=5), *end("b", at=6),
         *final("b", job_type="t", unique_key="k", created_ms=5, completed_ms=9),
     ],
@@ -314,10 +339,30 @@ BROKEN_HISTORIES = {
             Started(at=3, job="c", attempt=1, token="c.1", worker="w1", op="x"), *end("c", at=4), *final("c"),
         ],
     ),
+    "I1: a job lost that was older than what the store forgot": (
+        "I1",
+        [*put(), Fault(at=5, asked_at=4.5, fault="rollback", target=STORE), *final(status=None)],
+    ),
+    "I1: a job lost with the power": (
+        "I1",
+        [*put(), Fault(at=5, fault="power", target=STORE), *final(status=None)],
+    ),
+    "I5: a second completion after the power came back": (
+        "I5",
+        [*put(), *begin(), *end(), Fault(at=3.5, fault="power", target=STORE),
+         *begin(attempt=2, at=4, worker="w2"), *end(attempt=2, at=5, worker="w2"), *final(attempt=2)],
+    ),
     "I8: two live jobs of one unique key": (
         "I8",
         [*CLEAN, *put("b"), *begin("b"), *end("b"),
          *final(job_type="t", unique_key="k", created_ms=1, completed_ms=9, results={"n": 1}),
+         *final("b", job_type="t", unique_key="k", created_ms=5, completed_ms=7)],
+    ),
+    "I8: two live jobs of one unique key, whatever the clock says": (
+        "I8",
+        [*CLEAN, *put("b"), *begin("b", at=3), *end("b", at=4),
+         Fault(at=0.5, fault="clock", target=STORE, until=0.6),
+         *final(job_type="t", unique_key="k", created_ms=1, completed_ms=4, results={"n": 1}),
          *final("b", job_type="t", unique_key="k", created_ms=5, completed_ms=7)],
     ),
     "I9: a claim after the cancellation": (

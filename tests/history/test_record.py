@@ -7,7 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chaos.history import Acknowledged, Asked, Fault, Read, Recorder, Run, Settled, Snapshot, read_history
+from chaos.history import (
+    Acknowledged,
+    Asked,
+    Fault,
+    Read,
+    Recorder,
+    Run,
+    Seen,
+    Settled,
+    Snapshot,
+    read_history,
+)
 from tests.support.waiting import until
 
 EVENTS = [
@@ -16,6 +27,7 @@ EVENTS = [
     Acknowledged(at=1.5, asked_at=1.0, op="x", job="a", created=False),
     Settled(at=2.0, job="a", outcome="complete", accepted=None, token="t", results={"n": [1, "ü\n"]}),
     Fault(at=2.5, fault="pause", target="w", until=3.0),
+    Seen(at=2.7, job="a", watcher="v", seq=7, status="processing", kind="progress"),
     Snapshot(at=3.0, job="a", status="complete", updates=((1, "status", "complete"),)),
 ]
 
@@ -42,7 +54,7 @@ def test_a_line_names_its_kind_and_leaves_out_what_has_its_default(tmp_path):
     with Recorder(path) as record:
         record(Read(at=1.5, job="a", status="pending"))
 
-    assert json.loads(path.read_text()) == {"kind": "Read", "at": 1.5, "job": "a", "status": "pending"}
+    assert json.loads(path.read_text()) == {"event": "Read", "at": 1.5, "job": "a", "status": "pending"}
 
 
 def test_a_file_is_continued(tmp_path):

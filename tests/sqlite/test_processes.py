@@ -258,6 +258,43 @@ def test_checkpoints_of_two_processes_under_load_lose_nothing(file):
     assert stored >= 5000
 
 
+SHORT_LIVED = """
+import asyncio, os, sys
+from jdobb_async_queue import JobQueue
+from jdobb_async_queue.backends.sqlite import connection
+
+connection._CHANGES_PER_CHECKPOINT = 250
+
+async def main():
+    queue = JobQueue("sqlite", url=sys.argv[1])
+    for n in range(10):
+        await queue.enqueue("email", {"n": n})
+    os._exit(0)
+
+asyncio.run(main())
+"""
+
+
+def test_opening_a_database_moves_nothing_from_its_log_into_it(file):
+    filler = SHORT_LIVED.replace("range(10)", "range(200)").replace("= 250", "= 100_000")
+    opener = SHORT_LIVED.replace('await queue.enqueue("email", {"n": n})', "await queue.open()")
+    run(filler, f"sqlite:///{file}").communicate()
+    before = file.read_bytes()
+    run(opener, f"sqlite:///{file}").communicate()
+
+    assert file.with_name(f"{file.name}-wal").stat().st_size > 1000 * 4096
+    assert file.read_bytes() == before
+
+
+def test_the_log_stays_bounded_although_no_process_lives_until_its_checkpoint(file):
+    sizes = []
+    for _ in range(10):
+        run(SHORT_LIVED, f"sqlite:///{file}").communicate()
+        sizes.append(file.with_name(f"{file.name}-wal").stat().st_size)
+
+    assert sizes[-1] < 2 * sizes[1]
+
+
 def test_a_program_that_forgets_to_close_still_ends(file):
     script = (
         "import asyncio, sys\n"

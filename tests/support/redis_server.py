@@ -63,6 +63,14 @@ class RedisServer:
         """End it in good order. Idempotent."""
         self._end(signal.SIGTERM)
 
+    def pause(self) -> None:
+        """Let it stand still."""
+        self._send(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._send(signal.SIGCONT)
+
     def command(self, *arguments: str | int, **options: Any) -> Any:
         """Send one command; options are those of a client, a password for example."""
         usual = {
@@ -80,6 +88,10 @@ class RedisServer:
         """Return one of the figures of INFO."""
         found: str = str(self.command("INFO", "everything")[name])
         return found
+
+    def _send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:

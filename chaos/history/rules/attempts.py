@@ -14,7 +14,7 @@ from chaos.history.rules.violation import Violation
 def failures_and_losses_are_bounded(history: History, job: JobHistory) -> Iterator[Violation]:
     """I10: as many failures and losses as the job allows, no more, and no fewer before it is given up."""
     told = job.snapshot
-    if told is None or told.status is None or history.rolled_back(-math.inf, math.inf):
+    if told is None or told.status is None or history.forgot_some(job):
         return
     if job.was_replaced():
         return  # its failures remain, but what is allowed is another's
@@ -32,7 +32,7 @@ def every_attempt_is_accounted_for(history: History, job: JobHistory) -> Iterato
     """I10: each attempt but the last failed, lost its lease, or was given back."""
     told = job.snapshot
     is_plain = not job.possible_retries() and all(event.token is not None for event in job.settled)
-    if told is None or told.status is None or not is_plain or history.rolled_back(-math.inf, math.inf):
+    if told is None or told.status is None or not is_plain or history.forgot_some(job):
         return
     if {claim.attempt for claim in job.claims} < set(range(1, told.attempt + 1)):
         return  # claims that nobody saw were given back by whoever did not get their answer

@@ -22,7 +22,7 @@ def tokens_are_issued_once(history: History) -> Iterator[Violation]:
             if (first.job, first.attempt, first.worker) != (claim.job, claim.attempt, claim.worker):
                 yield Violation("I6", claim.token, f"was issued for {_named(first)} and {_named(claim)}")
             other = attempts.setdefault(claim.attempt, claim)
-            if other.token != claim.token and not history.rolled_back(other.since, claim.at):
+            if other.token != claim.token and not history.forgot(other, claim.at, is_promised=False):
                 yield Violation("I6", job.id, f"attempt {claim.attempt} has two tokens")
 
 
@@ -35,7 +35,7 @@ def accepted_calls_carry_the_latest_token(history: History, job: JobHistory) -> 
             continue
         since = job.settled_since(event) if isinstance(event, Settled) else event.since
         later = [claim for claim in job.claims if claim.attempt > mine.attempt and claim.at < since]
-        if later and not history.rolled_back(mine.since, event.at):
+        if later and not history.forgot(later[0], event.at, is_promised=False):
             what = f"a call of attempt {mine.attempt} was accepted after attempt {later[0].attempt} began"
             yield Violation("I6", job.id, what)
 
@@ -47,10 +47,15 @@ def two_claims_never_live_at_once(history: History, job: JobHistory) -> Iterator
     for mine, following in itertools.pairwise(sorted(job.claims, key=lambda claim: claim.attempt)):
         ends = [job.settled_since(event) for event in job.settled if event.token in {mine.token, None}]
         ends += [event.since for event in [*job.cancels, *job.retries]]
-        renewed = [event.at for event in job.renewals if event.token == mine.token]
-        left = max([mine.at, *renewed]) + history.lease_of(mine) - following.at
-        faults = history.struck(STORE, mine.at, following.at, "clock", "rollback")
-        if left > ROUNDING and min(ends, default=math.inf) > following.at and not any(faults):
+        renewed = [
+            event.since
+            for event in job.renewals
+            if event.token == mine.token and not history.forgot(event, following.at, is_promised=False)
+        ]
+        left = max([mine.since, *renewed]) + history.lease_of(mine) - following.at
+        faults = [*history.struck(STORE, mine.since, following.at, "clock")]
+        is_forgotten = history.is_of_two_lives(mine, following)
+        if left > ROUNDING and min(ends, default=math.inf) > following.at and not (faults or is_forgotten):
             what = f"attempt {following.attempt} was claimed {left:.3f} s before the lease before ran out"
             yield Violation("I6", job.id, what)
 

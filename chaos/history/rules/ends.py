@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from chaos.history.events import Cancelled, Event, Read, Seen, Settled, Snapshot
@@ -15,7 +14,7 @@ Told = Settled | Cancelled | Read | Snapshot
 
 def no_acknowledged_job_is_lost(history: History, job: JobHistory) -> Iterator[Violation]:
     """I1: every acknowledged enqueue reaches a terminal status and can be read after the final drain."""
-    if not job.acknowledged or job.deleted or history.rolled_back(job.acknowledged[0].since, math.inf):
+    if not job.acknowledged or job.deleted or all(history.forgot(event) for event in job.acknowledged):
         return
     if job.snapshot is None or job.snapshot.status is None:
         yield Violation("I1", job.id, "was acknowledged, and the store does not know it")
@@ -43,7 +42,7 @@ def at_most_one_completion_is_accepted(history: History, job: JobHistory) -> Ite
     endings = job.endings()
     if len(endings) <= 1 + len(job.possible_retries()):
         return
-    if not history.rolled_back(endings[0].since, endings[-1].at):
+    if not any(history.forgot(event, endings[-1].at) for event in endings[:-1]):
         said = ", ".join(f"{_status(event)} at {event.at:.3f}" for event in endings)
         yield Violation("I5", job.id, f"ended {len(endings)} times: {said}")
 
@@ -84,7 +83,7 @@ def _status(event: Told) -> str | None:
 
 
 def _may_change(history: History, job: JobHistory, earlier: Event, was: str, later: Event) -> bool:
-    if history.rolled_back(earlier.at, later.at):
+    if history.forgot(earlier, later.at):
         return True
     return was != "complete" and job.was_retried_between(earlier, later)
 

@@ -32,11 +32,16 @@ def nothing_starts_after_the_end(history: History, job: JobHistory) -> Iterator[
         name, attempt = "I4" if isinstance(ending, Settled) else "I9", job.attempt_of(ending)
         for claim in job.claims:
             is_later = claim.since > ending.at if attempt is None else claim.attempt > attempt
-            is_excused = history.rolled_back(ending.since, claim.at) or job.was_retried_between(ending, claim)
+            is_excused = (
+                history.forgot(ending, claim.at)
+                or history.forgot(claim, ending.at, is_promised=False)
+                or job.was_retried_between(ending, claim)
+            )
             if is_later and not is_excused:
                 yield Violation(name, job.id, f"attempt {claim.attempt} was claimed after its end")
         for start in job.starts:
-            if start.at > ending.at and _is_too_late(history, job, start, ending):
+            is_later = start.at > ending.at and not history.forgot(ending, start.at)
+            if is_later and _is_too_late(history, job, start, ending):
                 yield Violation(name, job.id, f"attempt {start.attempt} started after its end")
 
 
@@ -95,8 +100,10 @@ def why_again(history: History, job: JobHistory, earlier: Started, later: Starte
         return "settled"
     if any(retry.at >= begin and retry.since <= later.at for retry in job.possible_retries()):
         return "retry"
-    for fault in history.struck(earlier.worker, begin, later.at, "kill", "rollback", "clock"):
+    for fault in history.struck(earlier.worker, begin, later.at, "kill", "clock"):
         return fault.fault
+    if history.is_of_two_lives(earlier if claim is None else claim, later):
+        return "rollback"
     held, longest, covered = 0.0, ("", 0.0), begin
     faults = history.struck(earlier.worker, begin, later.at, "pause", "cut")
     for fault in sorted(faults, key=lambda fault: fault.at):  # those that overlap count once

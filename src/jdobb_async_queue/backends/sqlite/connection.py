@@ -43,10 +43,11 @@ _LOCK_PATIENCE = 10.0
 _SHORTEST_RETRY, _LONGEST_RETRY = 0.0002, 0.002
 _CHANGES_PER_CHECKPOINT = 1500
 _CHANGES_PER_COMMIT = 8
+_INCREMENTAL = 2
 _LARGE_WAL = 64 * 1024 * 1024
 
 _WRITER_PRAGMAS = (
-    "cache_size=-32000", "temp_store=MEMORY", "foreign_keys=OFF", "wal_autocheckpoint=0",
+    "cache_size=-32000", "temp_store=MEMORY", "foreign_keys=OFF",
     "journal_size_limit=16777216", "trusted_schema=OFF", "secure_delete=OFF", "fullfsync=1",
 )  # fmt: skip
 _READER_PRAGMAS = (
@@ -180,6 +181,7 @@ class Writer(Connection):
         if place.path is not None:
             self._patiently(self._set_up_checkpoints)
             self._touch_wal()
+            self._changes = self._pages_in_wal()
             self._inodes = Inodes(place.path, f"{place.path}-wal")
 
     def run(self, calls: Sequence[Call]) -> Batch:
@@ -307,11 +309,14 @@ class Writer(Connection):
     def _set_up(self) -> None:
         """Set the pragmas; each may find the file locked by somebody who is just creating it.
 
-        A file that is not ours is refused first: already the journal mode would change it.
+        A file that is not ours is refused first: already the journal mode would change it. Setting the way of
+        vacuuming is a commit: none in a file that has it, and never with a checkpoint that nothing guards.
         """
         self.execute("PRAGMA busy_timeout=0").fetchall()
+        self.execute("PRAGMA wal_autocheckpoint=0").fetchall()
         self._refuse_what_is_not_ours()
-        self.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()
+        if self.execute("PRAGMA auto_vacuum").fetchone() != (_INCREMENTAL,):
+            self.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()
         if self._place.path is not None and self.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             self.execute("PRAGMA journal_mode=WAL").fetchall()
         for pragma in _WRITER_PRAGMAS:
@@ -336,6 +341,11 @@ class Writer(Connection):
         self._begin()
         self.execute(SQL["touch"], (self.ns,))
         self.execute("COMMIT")
+
+    def _pages_in_wal(self) -> int:
+        """Return about how many pages the log has: others may have died before they moved them."""
+        (page_size,) = self.execute("PRAGMA page_size").fetchone()
+        return int(os.stat(f"{self._place.path}-wal").st_size // page_size)  # noqa: PTH116 - as above
 
     def _watch_wal(self) -> None:
         size = os.stat(f"{self._place.path}-wal").st_size  # noqa: PTH116 - never open what SQLite has open

@@ -1,0 +1,1 @@
+"""What a run takes place on: processes, stores, and their power."""
