@@ -160,6 +160,19 @@ async def test_resuming_what_is_not_paused_is_harmless(queue):
     assert (resumed.job_type, resumed.paused) == ("email", False)
 
 
+async def test_resuming_a_type_that_nobody_knows_does_not_create_it(queue):
+    await queue.resume("email")
+
+    assert await queue.job_types() == []
+
+
+async def test_pausing_a_type_that_nobody_knows_creates_it(queue):
+    await queue.pause("email")
+    await queue.resume("email")
+
+    assert [(each.job_type, each.paused) for each in await queue.job_types()] == [("email", False)]
+
+
 async def test_a_pause_until_the_past_pauses_nothing(queue, clock):
     job = await make_job(queue)
 
