@@ -166,6 +166,38 @@ async def test_a_job_is_cancelled_retried_run_again_and_deleted(dashboard: Page,
     assert await queue.get(job_id) is None
 
 
+async def test_a_payload_of_a_megabyte_is_shown_in_part_and_copied_whole(
+    visit: Visit, running: Service, queue: JobQueue
+):
+    job_id = await queue.enqueue("large", {"rows": list(range(150_000))})
+    async with visit(running.url) as (context, _):
+        await context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = await context.new_page()
+        await open_job(page, job_id)
+        data = page.get_by_label("data", exact=True)
+        await expect(data).to_contain_text('"rows": [')
+        assert await page.evaluate("document.querySelectorAll('*').length") < 10_000
+        await page.get_by_role("button", name="Copy data").click()
+        await expect(page.get_by_text("Copied", exact=True)).to_be_visible()
+        copied = await page.evaluate("navigator.clipboard.readText()")
+        assert json.loads(copied) == {"rows": list(range(150_000))}
+        await page.get_by_role("button", name=re.compile(r"Show all 1,\d+ kB")).click()
+        await expect(data).to_contain_text("149999")
+        assert await page.evaluate("document.querySelectorAll('*').length") < 10_000
+
+
+async def test_an_error_of_many_words_leaves_room_for_the_rest(dashboard: Page, queue: JobQueue):
+    words = "the words repeat " * 500
+    job_id, lease = await claimed(queue, "wordy", max_attempts=1)
+    await queue.fail(job_id, words, lease_token=lease, type="E" * 200)
+    await open_job(dashboard, job_id)
+    box = await dashboard.locator(".bar").bounding_box()
+    assert box["height"] < 150
+    box = await dashboard.locator("details.error summary").bounding_box()
+    assert box["height"] < 200
+    await expect(dashboard.get_by_label("the message", exact=True)).to_have_text(words.strip())
+
+
 async def test_json_is_taken_apart_without_a_change(dashboard: Page):
     await dashboard.goto("")
     cases = {

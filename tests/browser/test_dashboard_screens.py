@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from jdobb_async_queue import JobQueue
 from tests.browser.conftest import Visit
-from tests.support.dashboard import ATTACK, BEYOND, fill
+from tests.support.dashboard import ATTACK, BEYOND, claimed, fill
 from tests.support.restarts import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -89,6 +92,7 @@ async def test_markup_in_what_jobs_carry_stays_text(dashboard: Page, ids: dict[s
         await expect(dashboard.locator(place)).to_contain_text("<script>window.attacked=1</script>")
     await expect(dashboard.get_by_label("the traceback", exact=True)).to_contain_text(ATTACK)
     await stand_on(dashboard, "overview", ids)
+    await dashboard.get_by_role("button", name=re.compile("Show . more")).click()
     await expect(dashboard.locator(".points")).to_contain_text(f"month end {ATTACK}")
     await stand_on(dashboard, "workers", ids)
     await expect(dashboard.get_by_role("rowheader", name=ATTACK)).to_be_visible()
@@ -112,6 +116,7 @@ async def test_the_overview_leads_to_what_it_shows(dashboard: Page, ids: dict[st
         await expect(dashboard).to_have_url(f"{dashboard.url.partition('#')[0]}#/jobs?status={status}")
         await dashboard.go_back()
     attention = dashboard.locator(".points")
+    await dashboard.get_by_role("button", name=re.compile("Show . more")).click()
     for text in (
         "ValueError in burst", "LeaseLost in lost",
         "<b>AttackError in attack", "invoice is paused", "mail has no worker",
@@ -154,4 +159,107 @@ async def test_who_comes_first_is_told_how_to_begin(visit: Visit, service: Servi
         await expect(page.get_by_text("No job has come yet.")).to_be_visible()
         await expect(page.get_by_label("the call", exact=True)).to_contain_text(
             f"curl -X POST '{service.url}/jobs'"
+        )
+        await page.goto("#/jobs")
+        await page.get_by_text("There is no job yet.").get_by_role("link").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Enqueue")
+
+
+async def test_who_comes_first_sees_a_job_run_be_cancelled_fail_and_succeed_at_last(
+    visit: Visit, tmp_path: Path
+):
+    service = Service(tmp_path, "examples.handlers:router")
+    service.start()
+    try:
+        async with visit(service.url) as (context, _):
+            page = await context.new_page()
+            status = page.locator(".head .status")
+            await page.goto("")
+            await expect(page.get_by_label("the call", exact=True)).to_contain_text(
+                '"job_type":"csv.profile"'
+            )
+            await page.get_by_role("row", name='{"seconds":20}').get_by_role("button").click()
+            await expect(page.locator(".bar .message")).to_have_text(re.compile(r"step \d+ of 80"))
+            await page.get_by_role("button", name="Cancel").click()
+            await expect(status).to_have_text("cancelled")
+            await page.get_by_role("link", name="Run again").click()
+            await page.get_by_role("button", name='"failures":1').click()
+            await page.get_by_role("button", name="Enqueue").click()
+            await expect(status).to_have_text("failed")
+            await expect(page.locator(".bar")).to_contain_text("as the job asked for")
+            await page.get_by_role("button", name="Retry").click()
+            await expect(status).to_have_text("complete")
+            await page.goto("#/")
+            await expect(page.get_by_label("Jobs by status")).to_be_visible()
+            await expect(page.get_by_text("No job has come yet.")).to_have_count(0)
+    finally:
+        service.stop()
+
+
+async def test_what_needs_attention_is_told_up_to_a_number(visit: Visit, service: Service):
+    async with JobQueue.from_url(service.backend_url) as queue, visit(service.url) as (context, _):
+        for number in range(8):
+            job_id, lease = await claimed(queue, f"broken-{number}")
+            await queue.fail(job_id, "it broke " * 50, lease_token=lease, retry=False)
+        await queue.enqueue("unserved", {})
+        page = await context.new_page()
+        await page.goto("")
+        points = page.locator(".points li")
+        await expect(points.first).to_contain_text("unserved has no worker")
+        await expect(points).to_have_count(6)
+        assert all([(await one.bounding_box())["height"] < 80 for one in await points.all()])
+        await page.get_by_role("button", name="Show 3 more").click()
+        await expect(points).to_have_count(9)
+
+
+async def test_a_screen_that_meets_an_error_leaves_the_rest_alone(visit: Visit, service: Service):
+    async with visit(service.url) as (context, trouble):
+        page = await context.new_page()
+        await page.route("**/stats", lambda route: route.fulfill(json={}))
+        await page.goto("")
+        await expect(page.get_by_role("alert")).to_contain_text("This screen has met an error.")
+        await page.get_by_role("link", name="Settings").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
+        await page.unroute("**/stats")
+        await page.get_by_role("link", name="Overview").click()
+        await expect(page.get_by_label("Jobs by status")).to_be_visible()
+        trouble.forgive("undefined")
+
+
+@pytest.mark.parametrize("language", ["en-US@posix", "C"])
+async def test_a_browser_whose_language_is_none_shows_it_too(visit: Visit, service: Service, language: str):
+    async with visit(service.url) as (context, _):
+        await context.add_init_script(
+            f"Object.defineProperty(Navigator.prototype, 'language', {{ get: () => '{language}' }})"
+        )
+        page = await context.new_page()
+        await page.goto("")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+@pytest.mark.parametrize("name", ["constructor", "valueOf", "__proto__"])
+async def test_a_job_type_may_have_any_name(dashboard: Page, running: Service, name: str):
+    await dashboard.goto(f"#/jobs?job_type={name}")
+    await expect(dashboard.get_by_label("Status")).to_contain_text("failed 0")
+    async with JobQueue.from_url(running.backend_url) as queue:
+        await queue.enqueue(name, {})
+    await expect(dashboard.get_by_label("Status")).to_contain_text("pending 1")
+
+
+async def test_the_minute_that_is_not_over_is_told_to_be(visit: Visit, service: Service):
+    async with JobQueue.from_url(service.backend_url) as queue, visit(service.url) as (context, _):
+        job_id, lease = await claimed(queue, "counted")
+        await queue.complete(job_id, lease_token=lease)
+        page = await context.new_page()
+        await page.goto("")
+        chart = page.get_by_label("Jobs per minute")
+        plot = chart.locator(".u-over")
+        width = (await plot.bounding_box())["width"]
+        await plot.hover(position={"x": width - 1, "y": 20})
+        await expect(chart.locator(".readout")).to_have_text(
+            re.compile(r"\d\d:\d\d, so far  ·  complete [01]  ·  failed 0")
+        )
+        await plot.hover(position={"x": 1, "y": 20})
+        await expect(chart.locator(".readout")).to_have_text(
+            re.compile(r"\d\d:\d\d  ·  complete 0  ·  failed 0")
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from jdobb_async_queue import JobContext, JobRouter
 
@@ -18,6 +19,20 @@ class Greeting(BaseModel):
     times: int = 1
     style: Literal["plain", "loud"] = "plain"
     politely: bool = False
+
+
+class Note(BaseModel):
+    """A text of any number of lines."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "milk"}, {"text": "eggs"}]})
+
+    text: str | SkipJsonSchema[None] = None
+    place: str | SkipJsonSchema[None] = Field(default=None, max_length=100)
+
+
+@router.handler("note", data_model=Note)
+async def note(ctx: JobContext) -> None:
+    """Keep it."""
 
 
 @router.handler("greet", data_model=Greeting)

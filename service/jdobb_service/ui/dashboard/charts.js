@@ -1,6 +1,7 @@
 // Time series, drawn by uPlot.
 
 import { html, useEffect, useRef } from "../vendor/preact.js";
+import "./language.js";
 import uPlot from "../vendor/uplot.js";
 import { useTheme } from "./settings.js";
 import { clock, duration, present } from "./time.js";
@@ -9,13 +10,16 @@ const HEIGHT = 160;
 
 /**
  * `times` are seconds of the epoch; each of `series` has {label, values, color: a custom property, fill}.
- * `unit` is "count" or "seconds".
+ * `unit` is "count" or "seconds". The last minute is not over: what is counted in it stands behind a dotted line.
  */
 export function Chart({ times, series, unit, label }) {
   const place = useRef();
   const chart = useRef();
+  const now = useRef();
+  now.current = { times, series };
   const theme = useTheme();
   const shape = series.map((one) => one.label).join();
+  const lines = unit === "count" ? [...series.map(untilLast), ...series.map(soFar)] : series;
   useEffect(() => {
     const style = getComputedStyle(document.documentElement);
     const color = (name) => style.getPropertyValue(name).trim();
@@ -35,7 +39,7 @@ export function Chart({ times, series, unit, label }) {
         ],
         series: [
           {},
-          ...series.map((one) => ({
+          ...lines.map((one) => ({
             label: one.label,
             stroke: color(one.color),
             fill: one.fill && `${color(one.color)}22`,
@@ -47,7 +51,7 @@ export function Chart({ times, series, unit, label }) {
         ],
         hooks: { setCursor: [(plot) => readOut(plot, show)] },
       },
-      [times, ...series.map((one) => one.values)],
+      [times, ...lines.map((one) => one.values)],
       place.current.firstElementChild,
     );
     const watcher = new ResizeObserver(() => {
@@ -61,17 +65,20 @@ export function Chart({ times, series, unit, label }) {
     };
   }, [shape, unit, theme]);
   useEffect(() => {
-    chart.current?.setData([times, ...series.map((one) => one.values)]);
+    chart.current?.setData([times, ...lines.map((one) => one.values)]);
   });
 
   function readOut(plot, show) {
     const at = plot.cursor.idx;
     const line = place.current?.querySelector(".readout");
     if (!line) return;
-    line.textContent =
-      at === null || at === undefined
-        ? ""
-        : [minute(plot.data[0][at]), ...series.map((one, n) => `${one.label} ${plot.data[n + 1][at] === null ? "–" : show(plot.data[n + 1][at])}`)].join("  ·  ");
+    if (at === null || at === undefined) {
+      line.textContent = "";
+      return;
+    }
+    const { times, series } = now.current;
+    const values = series.map(({ label, values }) => `${label} ${values[at] === null ? "–" : show(values[at])}`);
+    line.textContent = [`${minute(times[at])}${at === times.length - 1 ? ", so far" : ""}`, ...values].join("  ·  ");
   }
 
   return html`<figure class="chart" ref=${place} aria-label=${label}>
@@ -81,6 +88,16 @@ export function Chart({ times, series, unit, label }) {
       <span class="readout"></span>
     </figcaption>
   </figure>`;
+}
+
+/** A line without the minute that is not over. */
+function untilLast(one) {
+  return { ...one, values: [...one.values.slice(0, -1), null] };
+}
+
+/** The part of a line that leads into the minute that is not over. */
+function soFar({ label, color, values }) {
+  return { label, color, dash: [2, 4], values: values.map((value, n) => (n < values.length - 2 ? null : value)) };
 }
 
 function minute(seconds) {

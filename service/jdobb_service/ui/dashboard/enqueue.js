@@ -5,6 +5,7 @@ import { useAction } from "./action.js";
 import { post, request, useResource } from "./api.js";
 import { curl } from "./curl.js";
 import { indented, members } from "./json.js";
+import { examplesOf } from "./first-job.js";
 import { learnTypes } from "./live.js";
 import { Code, Failure, Select } from "./parts.js";
 import { go, link } from "./router.js";
@@ -33,8 +34,9 @@ function Form({ types, jobType: wanted, job }) {
   const [raw, setRaw] = useState(false);
   const { run, busy, error } = useAction();
   const schema = types.find((one) => one.job_type === jobType)?.schema;
+  const examples = examplesOf(schema).map((one) => JSON.stringify(one));
   const value = useMemo(() => membersOf(data), [data]);
-  const formed = schema?.type === "object" && schema.properties && value !== undefined && !raw && isPlain(schema);
+  const formed = !raw && value !== undefined && isFormable(schema);
   const body = `{${[
     `"job_type":${JSON.stringify(jobType)}`,
     `"data":${data.trim() || "{}"}`,
@@ -66,7 +68,9 @@ function Form({ types, jobType: wanted, job }) {
         <label>Delay in seconds <input type="number" min="0" step="any" value=${delay} onInput=${(event) => setDelay(event.target.value)} placeholder="0" /></label>
       </div>
       <header class="row"><h2>Data</h2>
-        ${schema && html`<button type="button" class="quiet" onClick=${() => setRaw(!raw)}>${formed ? "As JSON" : raw ? "As a form" : ""}</button>`}
+        ${(formed || (raw && isFormable(schema))) && html`<button type="button" class="quiet" onClick=${() => setRaw(!raw)}>${formed ? "As JSON" : "As a form"}</button>`}
+        ${examples.length > 0 && html`<span class="examples"><span class="faint">Examples:</span>${examples.map((example) => html`
+          <button type="button" class="chip mono" title=${example} onClick=${() => setData(indented(example))}>${example}</button>`)}</span>`}
       </header>
       ${formed ? html`<${Fields} schema=${schema} value=${value} change=${change} />`
         : html`<textarea rows="10" spellcheck=${false} aria-label="Data as JSON" value=${data} onInput=${(event) => setData(event.target.value)}
@@ -100,8 +104,8 @@ function membersOf(text) {
 const SIMPLE = new Set(["string", "integer", "number", "boolean"]);
 
 /** Tell whether a form can say all that the schema asks for. */
-function isPlain(schema) {
-  return Object.values(schema.properties).every((property) => SIMPLE.has(property.type));
+function isFormable(schema) {
+  return schema?.type === "object" && schema.properties && Object.values(schema.properties).every((property) => SIMPLE.has(property.type));
 }
 
 function Fields({ schema, value, change }) {
@@ -112,6 +116,7 @@ function Fields({ schema, value, change }) {
     </label>`)}</div>`;
 }
 
+const LINE = 4096; // characters of a text that is written in one line
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?$/i;
 
 /** `value` is the JSON text of the field, which keeps numbers that JavaScript would round. */
@@ -133,8 +138,12 @@ function Field({ name, property, required, value, change }) {
     if (!numeric) return JSON.stringify(text);
     return NUMBER.test(text) ? text : String(Number(text));
   };
-  const shown = value === undefined ? "" : numeric ? value : JSON.parse(value);
-  return html`<input type=${numeric ? "number" : "text"} step=${property.type === "integer" ? 1 : "any"} min=${property.minimum} max=${property.maximum}
-    required=${required} value=${shown} placeholder=${property.default === undefined ? "" : String(property.default)}
-    onInput=${(event) => change(name, read(event.target.value))} autocomplete="off" />`;
+  const shown = value === undefined ? "" : numeric ? value : String(JSON.parse(value));
+  const input = {
+    required, value: shown, autocomplete: "off", placeholder: property.default ?? "",
+    onInput: (event) => change(name, read(event.target.value)),
+  };
+  if (numeric) return html`<input type="number" step=${property.type === "integer" ? 1 : "any"} min=${property.minimum} max=${property.maximum} ...${input} />`;
+  const isLine = (property.format || property.pattern || property.maxLength <= LINE) && !shown.includes("\n");
+  return isLine ? html`<input maxlength=${property.maxLength} ...${input} />` : html`<textarea class="text" rows="1" spellcheck=${false} ...${input}></textarea>`;
 }

@@ -38,7 +38,8 @@ export function Tabs({ filter, query }) {
 function countsOf(stats, jobTypes) {
   const counts = Object.fromEntries(STATUSES.map((status) => [status, 0]));
   for (const name of jobTypes) {
-    for (const status of STATUSES) counts[status] += stats.job_types[name]?.counts[status] ?? 0;
+    if (!Object.hasOwn(stats.job_types, name)) continue;
+    for (const status of STATUSES) counts[status] += stats.job_types[name].counts[status];
   }
   return counts;
 }

@@ -99,10 +99,11 @@ const None = ({ isFiltered }) => isFiltered
   ? html`<${Empty}>No job fits. <a href="#/jobs">Show all jobs</a><//>`
   : html`<${Empty}>There is no job yet. <a href=${link("enqueue")}>Enqueue one</a><//>`;
 
-/** The present as far as it changes how a job looks: that of most has not changed since the last second. */
+/** The present as far as it changes how a job looks: that of most changes with each minute of their age. */
 function moment(job, now) {
-  const isCalm = job.status !== "processing" && now - Date.parse(job.created_at) > 2 * CALM && Date.parse(job.run_at) < now;
-  return isCalm ? Math.floor(now / CALM) * CALM : now;
+  const created = Date.parse(job.created_at);
+  const isCalm = job.status !== "processing" && now - created > CALM && Date.parse(job.run_at) < now;
+  return isCalm ? now - ((now - created) % CALM) : now;
 }
 
 /** A row, which is drawn again only when something in it has changed. */

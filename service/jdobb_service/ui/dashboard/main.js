@@ -1,6 +1,6 @@
 // The dashboard: its frame, and which screen stands in it.
 
-import { html, render, useEffect, useState } from "../vendor/preact.js";
+import { html, render, useEffect, useErrorBoundary, useState } from "../vendor/preact.js";
 import { useResource } from "./api.js";
 import { Enqueue } from "./enqueue.js";
 import { Job } from "./job.js";
@@ -54,9 +54,17 @@ function Frame() {
     Escape: () => setHelp(false),
   });
   return html`<a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); document.getElementById("content").focus(); }}>To the content</a>
-    <aside><${Nav} screen=${route.screen} /></aside>
-    <main id="content" tabindex="-1"><${Banner} />${show(route)}</main>
-    ${help && html`<div class="help card" role="dialog" aria-label="Keys"><header class="row"><h2>Keys</h2><button class="quiet" autofocus onClick=${() => setHelp(false)}>Close</button></header><${Keys} /></div>`}`;
+    <aside><${Nav} screen=${route.screen} onHelp=${() => setHelp(!help)} /></aside>
+    <main id="content" tabindex="-1"><${Banner} /><${Screen} key=${`${route.screen}/${route.id}`} route=${route} /></main>
+    ${help && html`<div class="help card" role="dialog" aria-label="Keys"><header class="row"><h2>Keys</h2><span class="actions"><button class="quiet" autofocus onClick=${() => setHelp(false)}>Close</button></span></header><${Keys} /></div>`}`;
+}
+
+/** A screen, or that it failed: the rest of the page goes on. */
+function Screen({ route }) {
+  const [error, again] = useErrorBoundary((failure) => console.error(failure));
+  if (!error) return show(route);
+  return html`<div class="notice bad" role="alert"><strong>This screen has met an error.</strong> ${error.message}
+    <button class="quiet" onClick=${again}>Try again</button></div>`;
 }
 
 function show({ screen, id, query }) {
@@ -78,11 +86,11 @@ function show({ screen, id, query }) {
   }
 }
 
-function Nav({ screen }) {
+function Nav({ screen, onHelp }) {
   return html`<a class="brand" href="#/">jdobb</a>
     <nav aria-label="Screens">${SCREENS.map(([to, name]) => html`
       <a href=${link(to)} aria-current=${to === screen ? "page" : undefined}>${name}</a>`)}</nav>
-    <footer><${Live} /><a href="docs">API</a></footer>`;
+    <footer><${Live} /><span><button class="quiet" onClick=${onHelp}>Keys</button><a href="docs">API</a></span></footer>`;
 }
 
 function Live() {

@@ -2,16 +2,15 @@
 
 import { html, useMemo, useState } from "../vendor/preact.js";
 import { address, useResource } from "./api.js";
+import { Attention } from "./attention.js";
 import { Chart, perMinute, slowest, sum } from "./charts.js";
-import { curl } from "./curl.js";
-import { Code, Empty, Failure, Says, Spark, number, shortId } from "./parts.js";
+import { FirstJob } from "./first-job.js";
+import { Count, Empty, Failure, STATUSES, Says, Spark, number, shortId } from "./parts.js";
 import { link } from "./router.js";
 import { duration, useNow } from "./time.js";
 
 const WINDOWS = { "15 m": 900, "1 h": 3600, "24 h": 86400 };
-const SPARK = 900;
-const HOUR = 3600000;
-const POINTS_SHOWN = 7; // about as high as the curves beside them
+const RECENT = 900;
 const onStatus = (update) => update.kind === "status";
 
 export function Overview() {
@@ -19,31 +18,38 @@ export function Overview() {
   const { data: types } = useResource("job-types", { matters: onStatus });
   const { data: workers } = useResource("workers", { matters: () => false });
   const { data: errors } = useResource("stats/errors", { matters: onStatus });
-  const { data: recent } = useResource(address("stats/history", { window: SPARK }), { matters: onStatus });
+  const { data: recent } = useResource(address("stats/history", { window: RECENT }), { matters: onStatus });
+  const isNew = stats && recent && !recent.items.length && STATUSES.every((status) => !stats.counts[status]);
   return html`
     <h1>Overview</h1>
     <${Failure} error=${error} />
-    ${stats && html`<${Tiles} stats=${stats} />`}
+    ${stats && html`<${Tiles} stats=${stats} recent=${recent} workers=${workers} />`}
+    ${isNew && types && html`<${FirstJob} types=${types.items} />`}
     <div class="columns">
       <section class="card wide"><${Curves} /></section>
       <section class="card"><${Attention} errors=${errors} types=${types} workers=${workers} /></section>
     </div>
-    <section class="card"><${Types} types=${types} recent=${recent} /></section>
+    ${types?.items.length !== 0 && html`<section class="card"><${Types} types=${types} recent=${recent} /></section>`}
     <section class="card"><${Running} /></section>`;
 }
 
-function Tiles({ stats }) {
+function Tiles({ stats, recent, workers }) {
+  const slots = workers?.items.filter((one) => !one.stale).reduce((total, one) => total + one.slots, 0);
+  const lately = (name) => {
+    const count = recent && sum(name)(recent.items);
+    return count ? `${number(count)} in 15 m` : "";
+  };
   const tiles = [
-    ["Ready", stats.ready, { status: "pending" }, "pending", stats.oldest_ready_age && `oldest ${duration(stats.oldest_ready_age)}`],
-    ["Delayed", stats.delayed, { status: "pending" }, "pending"],
-    ["Running", stats.running, { status: "processing" }, "processing"],
-    ["Complete", stats.counts.complete, { status: "complete" }, "complete"],
-    ["Failed", stats.counts.failed, { status: "failed" }, "failed"],
-    ["Cancelled", stats.counts.cancelled, { status: "cancelled" }, "cancelled"],
+    ["Ready", stats.ready, "pending", stats.oldest_ready_age && `oldest ${duration(stats.oldest_ready_age)}`],
+    ["Delayed", stats.delayed, "pending"],
+    ["Running", stats.running, "processing", slots !== undefined && (slots ? `in ${number(slots)} slots` : "no worker")],
+    ["Complete", stats.counts.complete, "complete", lately("complete")],
+    ["Failed", stats.counts.failed, "failed", lately("failed")],
+    ["Cancelled", stats.counts.cancelled, "cancelled", lately("cancelled")],
   ];
   return html`<nav class="tiles" aria-label="Jobs by status">
-    ${tiles.map(([name, count, query, status, note]) => html`
-      <a class=${`tile ${status}`} href=${link("jobs", query)}>
+    ${tiles.map(([name, count, status, note]) => html`
+      <a class=${`tile ${status}`} href=${link("jobs", { status })}>
         <span class="name">${name}</span><span class="count">${number(count)}</span>
         <span class="note">${note || "\u00a0"}</span>
       </a>`)}
@@ -88,66 +94,29 @@ function Curves() {
       ]} />` : html`<div class="loading"></div>`}`;
 }
 
-function Attention({ errors, types, workers }) {
-  const now = useNow(15000);
-  const [isWhole, setWhole] = useState(false);
-  const points = [];
-  const served = new Set((workers?.items ?? []).filter((one) => !one.stale).flatMap((one) => one.job_types));
-  for (const one of types?.items ?? []) {
-    if (one.paused) {
-      points.push(html`<li class="warn"><a href=${link("types")}><strong>${one.job_type}</strong> is paused</a><p>${one.pause_reason}</p></li>`);
-    } else if (workers && one.ready > 0 && !served.has(one.job_type)) {
-      points.push(html`<li class="warn"><a href=${link("jobs", { job_type: one.job_type, status: "pending" })}>
-        <strong>${one.job_type}</strong> has no worker</a><span class="count">${number(one.ready)} waiting</span></li>`);
-    }
-  }
-  for (const one of workers?.items ?? []) {
-    if (one.stale) points.push(html`<li class="warn"><a href=${link("workers")}>Worker <strong>${one.id}</strong> has gone silent</a></li>`);
-  }
-  for (const one of errors?.items ?? []) {
-    if (now - Date.parse(one.last_at) > HOUR) continue;
-    points.push(html`<li class="bad"><a href=${link("jobs", { id: one.last_job_id })}><strong>${one.type}</strong> in ${one.job_type}</a>
-      <span class="count">${number(one.count)} ×</span><p title=${one.last_message}>${one.last_message}</p></li>`);
-  }
-  if (!points.length) return html`<h2>Needs attention</h2><${Empty}>Nothing. All is well.<//>`;
-  const hidden = points.length - POINTS_SHOWN;
-  return html`<h2>Needs attention</h2>
-    <ul class="points">${isWhole ? points : points.slice(0, POINTS_SHOWN)}</ul>
-    ${hidden > 0 && html`<button class="quiet more" aria-expanded=${isWhole} onClick=${() => setWhole(!isWhole)}>
-      ${isWhole ? "Show fewer" : `Show ${hidden} more`}</button>`}`;
-}
-
 function Types({ types, recent }) {
   if (!types) return html`<h2>Job types</h2><div class="loading"></div>`;
-  if (!types.items.length) {
-    return html`<h2>Job types</h2><${FirstJob} />`;
-  }
   return html`<h2>Job types</h2>
-    <div class="scroll"><table>
-      <thead><tr><th>Job type</th><th class="n">Ready</th><th class="n">Running</th><th class="n">Delayed</th>
-        <th class="n">Oldest waits</th><th>Last 15 minutes</th></tr></thead>
+    <div class="scroll"><table class="standing">
+      <thead><tr><th>Job type</th><th class="n">Ready</th><th class="n">Running</th><th class="n">Delayed</th><th class="n">Failed</th>
+        <th class="n">Oldest waits</th><th class="n">Last 15 minutes</th></tr></thead>
       <tbody>${types.items.map((one) => html`<${TypeRow} key=${one.job_type} type=${one} recent=${recent} />`)}</tbody>
     </table></div>`;
 }
 
-function FirstJob() {
-  const call = curl('{"job_type":"hello","data":{"text":"hello"}}');
-  return html`<p>No job has come yet. <a href=${link("enqueue")}>Enqueue the first one</a>, or from a shell:</p>
-    <${Code} text=${call} label="the call" />`;
-}
-
 function TypeRow({ type, recent }) {
   const mine = (recent?.items ?? []).filter((item) => item.job_type === type.job_type);
-  const { done } = perMinute(mine, SPARK, { done: (items) => sum("complete")(items) + sum("failed")(items) });
+  const { done } = perMinute(mine, RECENT, { done: (items) => sum("complete")(items) + sum("failed")(items) });
   const to = (status) => link("jobs", { status, job_type: type.job_type });
   return html`<tr>
     <th scope="row"><a href=${link("jobs", { job_type: type.job_type })}>${type.job_type}</a>
       ${type.paused && html` <span class="status paused">paused</span>`}</th>
-    <td class="n"><a href=${to("pending")}>${number(type.ready)}</a></td>
-    <td class="n"><a href=${to("processing")}>${number(type.running)}</a></td>
-    <td class="n">${number(type.delayed)}</td>
-    <td class="n">${type.oldest_ready_age === null ? "–" : duration(type.oldest_ready_age)}</td>
-    <td><${Spark} values=${done} label=${`${done.reduce((a, b) => a + b, 0)} ended in 15 minutes`} /></td>
+    <td class="n"><${Count} of=${type.ready} href=${to("pending")} /></td>
+    <td class="n"><${Count} of=${type.running} href=${to("processing")} /></td>
+    <td class="n"><${Count} of=${type.delayed} href=${to("pending")} /></td>
+    <td class="n"><${Count} of=${type.counts.failed} href=${to("failed")} /></td>
+    <td class="n">${type.oldest_ready_age === null ? html`<span class="faint">–</span>` : duration(type.oldest_ready_age)}</td>
+    <td class="n"><${Spark} values=${done} label=${`${done.reduce((a, b) => a + b, 0)} ended in 15 minutes`} /></td>
   </tr>`;
 }
 
@@ -157,12 +126,13 @@ function Running() {
   const now = useNow();
   return html`<h2>Running now</h2>
     ${!data ? html`<div class="loading"></div>` : !data.items.length ? html`<${Empty}>No job is running.<//>` : html`
-    <div class="scroll"><table>
+    <div class="scroll"><table class="running">
       <thead><tr><th>Job</th><th>Job type</th><th>Progress</th><th class="n">For</th></tr></thead>
       <tbody>${data.items.map((job) => html`<tr key=${job.id}>
         <th scope="row"><a class="mono" href=${link("jobs", { id: job.id })} title=${job.id}>${shortId(job.id)}</a></th>
         <td>${job.job_type}</td><td class="says"><${Says} job=${job} now=${now} /></td>
         <td class="n">${duration(Math.floor(Math.max(0, now - Date.parse(job.started_at)) / 1000))}</td>
       </tr>`)}</tbody>
-    </table></div>`}`;
+    </table></div>
+    ${data.next_cursor !== null && html`<p><a href=${link("jobs", { status: "processing" })}>Show all that run</a></p>`}`}`;
 }

@@ -1,6 +1,6 @@
 // What several screens are made of.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { indented, parts } from "./json.js";
 import { useSettings } from "./settings.js";
 import { ago, instant } from "./time.js";
@@ -8,9 +8,14 @@ import { ago, instant } from "./time.js";
 export const STATUSES = ["pending", "processing", "complete", "failed", "cancelled"];
 export const TERMINAL = new Set(["complete", "failed", "cancelled"]);
 
+const SHOWN = 20000;
+
 export function number(value) {
   return value.toLocaleString("en-US");
 }
+
+/** A number that leads to what it counts; nothing is no more than that. */
+export const Count = ({ of: count, href }) => (count ? html`<a href=${href}>${number(count)}</a>` : html`<span class="faint">0</span>`);
 
 export const Status = ({ of: status }) => html`<span class=${`status ${status}`}>${status}</span>`;
 
@@ -45,19 +50,31 @@ export function Json({ text, label }) {
   const { hidePayloads } = useSettings();
   const [shown, show] = useState(!hidePayloads);
   useEffect(() => show(!hidePayloads), [hidePayloads]);
+  const pretty = useMemo(() => indented(text), [text]);
   if (!shown) return html`<button class="quiet" onClick=${() => show(true)}>Show ${label}</button>`;
-  const pretty = indented(text);
   return html`<div class="json">
     <span class="corner">${hidePayloads && html`<button class="copy" onClick=${() => show(false)}>Hide</button>`}
       <${Copy} text=${text} label=${`Copy ${label}`} /></span>
-    <pre tabindex="0" aria-label=${label}>${[...parts(pretty)].map(([kind, part]) => html`<span class=${kind}>${part}</span>`)}</pre>
+    <${Long} text=${pretty} label=${label} coloured />
   </div>`;
 }
 
 /** A text to be copied as it is. */
 export function Code({ text, label }) {
-  return html`<div class="json"><span class="corner"><${Copy} text=${text} label=${`Copy ${label}`} /></span>
-    <pre tabindex="0" aria-label=${label}>${text}</pre></div>`;
+  return html`<div class="json code"><span class="corner"><${Copy} text=${text} label=${`Copy ${label}`} /></span>
+    <${Long} text=${text} label=${label} /></div>`;
+}
+
+/** A text of any length, of which a page can hold only so much in colours. */
+function Long({ text, label, coloured = false }) {
+  const [whole, setWhole] = useState(false);
+  const isCut = text.length > SHOWN && !whole;
+  const content = useMemo(() => {
+    const shown = isCut ? text.slice(0, SHOWN) : text;
+    return coloured && shown.length <= SHOWN ? [...parts(shown)].map(([kind, part]) => html`<span class=${kind}>${part}</span>`) : shown;
+  }, [text, isCut, coloured]);
+  return html`<pre tabindex="0" aria-label=${label}>${content}</pre>
+    ${isCut && html`<button class="quiet" onClick=${() => setWhole(true)}>Show all ${number(Math.ceil(text.length / 1000))} kB</button>`}`;
 }
 
 /** A button that copies; without the clipboard API, as on plain http, by a selection. */
@@ -121,9 +138,10 @@ export function Ask({ title, children, action, danger, answer }) {
   </dialog>`;
 }
 
-/** Rates of the last minutes as a line without axes. */
-export function Spark({ values, label }) {
+/** Numbers of the last minutes as a line without axes; the last minute is not over and left off. */
+export function Spark({ values: all, label }) {
   const [width, height] = [96, 22];
+  const values = all.slice(0, -1);
   const top = Math.max(1, ...values);
   const step = width / Math.max(1, values.length - 1);
   const points = values.map((value, n) => `${(n * step).toFixed(1)},${(height - 2 - (value / top) * (height - 4)).toFixed(1)}`);
