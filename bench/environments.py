@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -39,20 +40,23 @@ def versions_of(peer: Peer) -> list[str]:
     if peer.name == OURS or peer.node:
         return list(peer.packages)
     freeze = [str(_python(peer)), "-m", "pip", "--disable-pip-version-check", "freeze"]
-    return subprocess.run(freeze, check=True, capture_output=True, text=True).stdout.split()
+    return _run(freeze, FOLDER).split()
 
 
 def _set_up(peer: Peer, install: Callable[[Peer, Path], None]) -> None:
     """Install a peer's packages, unless a stamp says that just these are there."""
     folder = FOLDER / peer.name
     stamp, wanted = folder / "installed", " ".join((str(folder), *peer.packages))
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return
-    print(f"bench: setting up {peer.title}", file=sys.stderr, flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    install(peer, folder)
-    stamp.write_text(wanted)
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / f"{peer.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return
+        print(f"bench: setting up {peer.title}", file=sys.stderr, flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        install(peer, folder)
+        stamp.write_text(wanted)
 
 
 def _install_python_packages(peer: Peer, folder: Path) -> None:
@@ -67,16 +71,19 @@ def _install_node_packages(peer: Peer, folder: Path) -> None:
     _run([npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", *peer.packages], folder)
 
 
-def _run(command: list[str], folder: Path) -> None:
+def _run(command: list[str], folder: Path) -> str:
     try:
         done = subprocess.run(
             command, cwd=folder, check=False, capture_output=True, text=True, timeout=_PATIENCE
         )
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"its packages were not installed within {_PATIENCE} s") from None
+        raise Unavailable(f"its set-up took more than {_PATIENCE} s") from None
+    except OSError as error:
+        raise Unavailable(f"its set-up failed: {error}") from None
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise Unavailable(f"its packages cannot be installed: {lines[-1]}")
+        raise Unavailable(f"its set-up failed: {lines[-1]}")
+    return done.stdout
 
 
 def _python(peer: Peer) -> Path:

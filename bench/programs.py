@@ -64,7 +64,8 @@ class Program:
         self._process.wait()
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"exit code {self._process.returncode}"
+        errors = [line for line in lines if "Error" in line] or lines
+        return errors[-1] if errors else f"exit code {self._process.returncode}"
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class Dramatiq(speaking.ThreadPeer):
             url=request["url"], middleware=[TimeLimit(), ShutdownNotifications(), Callbacks(), Retries()]
         )
         self._broker.add_middleware(Results(backend=RedisBackend(url=request["url"])))
+        dramatiq.set_broker(self._broker)
         self._actors = {
             name: dramatiq.actor(function, actor_name=name, broker=self._broker, store_results=name == "note")
             for name, function in THREAD_JOBS.items()

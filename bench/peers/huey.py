@@ -10,11 +10,13 @@ from bench.peers.speaking import PAYLOAD, THREAD_JOBS, request
 
 
 class Huey(speaking.ThreadPeer):
-    """A queue that tells when a result is there, for the jobs whose result is waited for."""
+    """A queue that keeps all results, and tells when a result is there, for the jobs whose result is waited for."""
 
     def open(self) -> None:
         """Connect."""
-        self._huey = RedisHuey(url=request["url"], notify_result=request["do"] in {"serve", "ask"})
+        self._huey = RedisHuey(
+            url=request["url"], store_none=True, notify_result=request["do"] in {"serve", "ask"}
+        )
         self._tasks = {name: self._huey.task(name=name)(function) for name, function in THREAD_JOBS.items()}
 
     def enqueue(self, job: str) -> Result:
