@@ -106,7 +106,7 @@ PEERS = (
         "BullMQ 6.7.0",
         "job state, result and events kept; lock and stalled check; at least once",
         "defaults, Node",
-        ("bullmq@6.7.0",),
+        ("bullmq@6.7.0", "ioredis@6.0.0"),
         bulk=True,
         node=True,
     ),
