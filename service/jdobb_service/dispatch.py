@@ -40,10 +40,10 @@ class Dispatch:
         """Serve one connection."""
         found = None
         if scope["type"] == "http" and _TRACED not in scope:
-            found = self._find(scope)
+            found = self.find(scope)
         await (found or self._app)(scope, receive, send)
 
-    def _find(self, scope: Scope) -> ASGIApp | None:
+    def find(self, scope: Scope) -> ASGIApp | None:
         """Return what serves the request, if it is an operation, and note the parameter of its path."""
         method: str = scope["method"]
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
