@@ -17,8 +17,9 @@ METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 PATHS = sorted({route.path.replace("{id}", "a").replace("{job_type}", "b") for route in ROUTES})
 ODD = (
     "", "/", "//", "/jobs/", "//jobs", "/jobs//", "/jobs//cancel", "/jobs/a/", "/jobs/a//cancel",
-    "/jobs/a/b/c",     "/jobs/a/cancel/", "/a/jobs", "/jobs/a b", "/jobs/é", "/jobs/{id}", "/jobs/{id}/cancel", "/JOBS", "jobs",
-    "/worker/jobs", "/worker/jobs/", "/worker/jobs//progress", "/worker/jobs/a", "/workers/a/quiet/", "/docs",
+    "/jobs/a/b/c", "/jobs/a/cancel/", "/a/jobs", "/jobs/a b", "/jobs/é", "/jobs/{id}",
+    "/jobs/{id}/cancel", "/JOBS", "jobs", "/worker/jobs", "/worker/jobs/", "/worker/jobs//progress",
+    "/worker/jobs/a", "/workers/a/quiet/", "/docs",
 )  # fmt: skip
 
 
