@@ -14,11 +14,11 @@ from typing import Any
 from bench import report
 from bench.bench import Bench
 from bench.environments import FOLDER, Unavailable, command_of, versions_of
-from bench.measures import drain, enqueue, latency
+from bench.measures import drain, enqueue, growth, http, latency, startup, stores, streams
 from bench.roster import OURS, PEERS
 from tests.support.redis_server import RedisServer
 
-MEASURES = (drain, enqueue, latency)
+MEASURES = (drain, enqueue, latency, stores, http, streams, growth, startup)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         redis = RedisServer(Path(folder)).start()
         try:
-            bench = Bench(peers, redis, Path(folder), rounds=1 if chosen.quick else 3, quick=chosen.quick)
+            rounds, scale = (1, 0.1) if chosen.quick else (3, 1.0)
+            bench = Bench(peers, redis, rounds, scale, quick=chosen.quick)
             facts["Redis"] = _redis_version(redis)
             facts["versions"] = _set_up(bench, [measure.NAME for measure in measures])
             for measure in measures:

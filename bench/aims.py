@@ -20,6 +20,7 @@ class Aim:
     wanted: float
     measured: Ratio
     at_most: bool = False
+    missing: str = "not measured"
 
     def is_met(self, found: Spread) -> bool:
         """Tell whether the median of the rounds meets it."""
@@ -71,6 +72,36 @@ def our_best(quantity: str) -> Ratio:
     return of
 
 
+def between(measure: str, case: str, beside: str, quantity: str) -> Ratio:
+    """Return the ratio of two of our own cases."""
+
+    def of(results: Results) -> Spread | None:
+        return ratio(
+            results.samples(measure, OURS, case, quantity), results.samples(measure, OURS, beside, quantity)
+        )
+
+    return of
+
+
+def of_requests(store: str, case: str, beside: str) -> Ratio:
+    """Return our requests per second over a store, by those of a reference that posts and does nothing."""
+
+    def of(results: Results) -> Spread | None:
+        return ratio(
+            results.samples("http", f"{OURS}, {store}", case, "requests/s"),
+            results.samples("http", beside, "POST /jobs", "requests/s"),
+        )
+
+    return of
+
+
+def of_predecessor(what: str, wanted: float) -> Aim:
+    """Return an aim beside a library that no index has."""
+    return Aim(
+        what, "the predecessor", wanted, lambda _: None, missing="not measured: no index has the predecessor"
+    )
+
+
 AIMS = (
     Aim("Redis drain, each at its best slots", "SAQ", 8, at_best("saq", "jobs/s")),
     Aim("Redis drain, 10 slots each", "SAQ", 3, same_case("drain", "saq", "no-op, 10 slots", "jobs/s")),
@@ -107,5 +138,57 @@ AIMS = (
         1.2,
         same_case("drain", "saq", "no-op, 10 slots", "bytes/pending job"),
         at_most=True,
+    ),
+    *(
+        Aim(
+            f"POST /jobs durable in {store}, API only",
+            reference,
+            wanted,
+            of_requests(store, "POST /jobs", reference),
+        )
+        for reference, wanted in (("FastAPI, nothing", 1.2), ("Starlette, nothing", 0.6))
+        for store in ("redis", "sqlite")
+    ),
+    *(
+        Aim(
+            f"POST /jobs in {store}, drained by workers of the same process",
+            "FastAPI, nothing",
+            0.5,
+            of_requests(store, "POST /jobs, until all are complete", "FastAPI, nothing"),
+        )
+        for store in ("redis", "sqlite")
+    ),
+    Aim(
+        "SQLite: enqueue 50-way, synchronous=FULL",
+        "aiosqlite, NORMAL",
+        4,
+        same_case("stores", "aiosqlite, NORMAL", "sqlite: enqueue 50-way", "jobs/s"),
+    ),
+    of_predecessor("SQLite drain", 20),
+    of_predecessor("memory drain with 1,500 pending jobs", 25),
+    Aim(
+        "memory: rate with 100,000 pending jobs",
+        "1,000",
+        0.9,
+        between("growth", "memory: 100,000 pending", "memory: 1,000 pending", "jobs/s"),
+    ),
+    *(
+        Aim(
+            f"{store}: rate with 1,000,000 pending jobs",
+            "1,000",
+            0.8,
+            between("growth", f"{store}: 1,000,000 pending", f"{store}: 1,000 pending", "jobs/s"),
+        )
+        for store in ("redis", "sqlite")
+    ),
+    *(
+        Aim(
+            f"10,000 event streams, {quantity}",
+            "sse-starlette",
+            wanted,
+            same_case("streams", "sse-starlette", "10,000 streams", quantity),
+            at_most=True,
+        )
+        for quantity, wanted in (("p99 ms", 1.2), ("KiB/stream", 1.1))
     ),
 )

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from bench.environments import Unavailable, command_of
+from bench.environments import FOLDER, Unavailable, command_of
 from bench.programs import Program, running
 from bench.redis_side import Figures
 from bench.results import Results
@@ -17,12 +18,15 @@ from tests.support.redis_server import RedisServer
 
 @dataclass
 class Bench:
-    """Peers that can run, the server that they share, and the results so far."""
+    """Peers that can run, the server that they share, and the results so far.
+
+    ``scale`` is the share of the usual work to do, and ``quick`` whether to keep what takes time short.
+    """
 
     peers: list[Peer]
     redis: RedisServer
-    folder: Path
     rounds: int = 3
+    scale: float = 1.0
     quick: bool = False
     results: Results = field(default_factory=Results)
     tell: Callable[[str], None] = print
@@ -34,8 +38,8 @@ class Bench:
         return next(peer for peer in self.peers if peer.name == OURS)
 
     def jobs(self, number: int) -> int:
-        """Return a number of jobs, a tenth of it in a quick run."""
-        return max(20, number // 10) if self.quick else number
+        """Return how many of a number of jobs to do."""
+        return max(20, int(number * self.scale))
 
     def empty_redis(self) -> Figures:
         """Remove all that is in Redis, and return its figures then."""
@@ -43,10 +47,17 @@ class Bench:
         return Figures.of(self.redis)
 
     @contextmanager
-    def program(self, peer: Peer, do: str, **request: object) -> Iterator[Program]:
+    def program(self, peer: Peer, do: str, url: str | None = None, **request: object) -> Iterator[Program]:
         """Run a peer's program until the block is left, over the run's Redis unless another URL is given."""
-        with running(self.command_of(peer), {"url": self.redis.url, "do": do, **request}) as program:
+        with running(self.command_of(peer), {"url": url or self.redis.url, "do": do, **request}) as program:
             yield program
+
+    @contextmanager
+    def new_folder(self) -> Iterator[Path]:
+        """Give an empty folder on the disk of this repository, for stores; it is gone afterwards."""
+        FOLDER.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=FOLDER, prefix="store-") as folder:
+            yield Path(folder)
 
     def attempt(self, measure: str, who: str, case: str, sample: Callable[[], dict[str, float]]) -> None:
         """Take a sample of each quantity; who cannot be measured is told so and not tried again."""

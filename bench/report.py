@@ -19,6 +19,8 @@ class Measure(Protocol):
     NAME: str
     TITLE: str
     MAIN: str
+    BASE: str | None
+    """Whom the rows of each case are compared with; None: ours are compared with each."""
 
 
 def machine() -> dict[str, str]:
@@ -53,7 +55,7 @@ def aims_table(results: Results) -> str:
     for aim in AIMS:
         found = aim.measured(results)
         wanted = f"{'≤' if aim.at_most else '≥'} {aim.wanted:g}"
-        verdict = "not measured" if found is None else "met" if aim.is_met(found) else "**not met**"
+        verdict = aim.missing if found is None else "met" if aim.is_met(found) else "**not met**"
         rows.append([aim.what, aim.against, wanted, "-" if found is None else _spread(found), verdict])
     return table(["what", "against", "aim", "measured", ""], rows)
 
@@ -75,7 +77,7 @@ def aims_json(results: Results) -> list[dict[str, Any]]:
 
 
 def measure_table(results: Results, measure: Measure) -> str:
-    """Return a row for each case and who; where both were measured, ours by theirs too."""
+    """Return a row for each case and who, with a ratio of the main quantity where both were measured."""
     found = results.rows(measure.NAME)
     quantities = list(dict.fromkeys(quantity for _, _, samples in found for quantity in samples))
     cases = list(dict.fromkeys(case for _, case, _ in found))
@@ -83,14 +85,17 @@ def measure_table(results: Results, measure: Measure) -> str:
     cases += [case for case in dict.fromkeys(case for _, case, _ in failed) if case not in cases]
     rows = []
     for case in cases:
-        ours = results.samples(measure.NAME, OURS, case, measure.MAIN)
+        base = results.samples(measure.NAME, measure.BASE or OURS, case, measure.MAIN)
         for who, at, samples in found:
             if at == case:
                 cells = [_spread(Spread.of(samples[q])) if q in samples else "-" for q in quantities]
-                beside = None if who == OURS else ratio(ours, samples.get(measure.MAIN, []))
+                main = samples.get(measure.MAIN, [])
+                beside = ratio(main, base) if measure.BASE else ratio(base, main)
+                beside = None if who == (measure.BASE or OURS) else beside
                 rows.append([case, who, *cells, "" if beside is None else _spread(beside)])
         rows += [[case, who, f"not measured: {why}"] for who, at, why in failed if at == case]
-    return table(["case", "who", *quantities, f"ours by theirs, {measure.MAIN}"], rows)
+    compared = f"by {measure.BASE}" if measure.BASE else "ours by theirs"
+    return table(["case", "who", *quantities, f"{compared}, {measure.MAIN}"], rows)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -9,6 +9,7 @@ from bench.roster import Peer
 NAME = "enqueue"
 TITLE = "Enqueueing 95-byte jobs into Redis from one process"
 MAIN = "jobs/s"
+BASE = None
 WAYS = {"one by one": 1, "50-way": 50, "bulk": 0}
 
 

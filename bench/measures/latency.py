@@ -9,7 +9,7 @@ from bench.roster import Peer
 NAME = "latency"
 TITLE = "One job at a time for an idle worker with 10 slots in another process, over Redis"
 MAIN = "start p50 ms"
-LESS_IS_BETTER = True
+BASE = None
 CASE = "idle"
 _UNCOUNTED = 10
 _MOST_SLOTS = 10

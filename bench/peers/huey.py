@@ -10,7 +10,7 @@ from bench.peers.speaking import PAYLOAD, THREAD_JOBS, request
 
 
 class Huey(speaking.ThreadPeer):
-    """A queue that keeps all results, and tells of those that are waited for."""
+    """A queue that keeps all results, and tells when one is there that is waited for."""
 
     def open(self) -> None:
         """Connect."""

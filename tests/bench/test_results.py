@@ -10,7 +10,7 @@ from bench.results import Results, Spread, percentile, ratio
 
 
 class Measure:
-    NAME, TITLE, MAIN = "drain", "Draining", "jobs/s"
+    NAME, TITLE, MAIN, BASE = "drain", "Draining", "jobs/s", None
 
 
 def drained(**rates: list[float]) -> Results:
@@ -87,6 +87,13 @@ def test_the_table_of_a_measure_has_ours_by_theirs_and_says_in_words_who_failed(
         "| no-op, 10 slots | saq | 100 | 10,000 | 2.1 [2 to 2.2] |",
         "| set-up | bullmq | not measured: node is not on PATH |  |  |",
     ]
+
+
+def test_a_measure_with_a_base_compares_each_row_with_it():
+    measure = type("Based", (Measure,), {"BASE": "nothing"})
+    rows = report.measure_table(drained(ours_10=[50.0], nothing_10=[100.0]), measure).splitlines()
+    assert rows[0].endswith("| by nothing, jobs/s |")
+    assert [row.split(" | ")[-1] for row in rows[2:]] == ["0.5 |", " |"]
 
 
 def test_a_cell_cannot_break_its_row():

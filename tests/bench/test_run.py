@@ -48,12 +48,10 @@ def test_a_quick_run_of_our_own_rows_writes_both_reports(tmp_path, capsys):
     assert {aim["met"] for aim in everything["aims"] if aim["against"] == "SAQ"} == {None}
 
 
-def test_a_drain_counts_all_jobs_and_a_peer_that_fails_is_a_row_in_words(server, tmp_path):
+def test_a_drain_counts_all_jobs_and_a_peer_that_fails_is_a_row_in_words(server):
     broken = Peer("broken", "Broken", "", "", slots=(10,), jobs=300)
     told = []
-    bench = Bench(
-        [Peer(OURS, "", "", "", slots=(10,), jobs=300), broken], server, tmp_path, 2, tell=told.append
-    )
+    bench = Bench([Peer(OURS, "", "", "", slots=(10,), jobs=300), broken], server, 2, tell=told.append)
     bench.command_of = lambda peer: (
         [sys.executable, "-c", SAYS + "sys.exit('no such option')"]
         if peer is broken
