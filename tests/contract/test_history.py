@@ -142,6 +142,13 @@ class TestPoints:
 
         assert await queue.stats_history() == []
 
+    async def test_an_operators_retry_makes_no_point(self, queue, clock):
+        job = await make_in_state(queue, "failed")
+        clock.advance(60)
+        assert await queue.retry(job.id)
+
+        assert len(await queue.stats_history()) == 1
+
     async def test_what_reaches_into_the_day_stays(self, queue, clock):
         clock.advance(59)
         await make_in_state(queue, "failed")
