@@ -91,6 +91,11 @@ def test_the_doctor_says_where_settings_came_from(jdobb: Jdobb):
     assert found.endswith("the rest by default")
 
 
+def test_the_doctor_warns_of_a_variable_that_sets_nothing(jdobb: Jdobb):
+    jdobb.environment["JDOBB_LEESE"] = "5"
+    assert verdicts(jdobb)["variables"] == "warning: JDOBB_LEESE is no setting; did you mean JDOBB_LEASE?"
+
+
 def test_the_doctor_looks_at_a_redis_server(jdobb: Jdobb):
     found = verdicts(jdobb, "--backend-url", database_url(jdobb.folder))
     assert found["memory"].startswith("ok: maxmemory-policy is noeviction")

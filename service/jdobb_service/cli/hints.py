@@ -5,11 +5,19 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from jdobb_service.cli.near import near
 from jdobb_service.cli.output import note
+from jdobb_service.near import near
 
 if TYPE_CHECKING:
     from jdobb_service.cli.clients.base import Client
+
+
+def tell_of_mistyped_variables() -> None:
+    """Say which variables of the environment are near a setting and set nothing."""
+    from jdobb_service.setting_sources import unknown_variables
+
+    for said in unknown_variables(only_mistyped=True):
+        note(f"jdobb: {said}")
 
 
 async def tell_of_unknown_type(client: Client, job_type: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.interrupts import read_blocking
 from jdobb_service.cli.output import note
 
 
@@ -51,7 +52,8 @@ def _text(given: str) -> tuple[str, str]:
 def _standard_input() -> bytes:
     if sys.stdin.isatty():
         note("reading the data from the terminal; Ctrl-D ends it")
-    return sys.stdin.buffer.read()
+    data: bytes = read_blocking(sys.stdin.buffer.read)
+    return data
 
 
 def _distinct(pairs_: list[tuple[str, Any]]) -> dict[str, Any]:

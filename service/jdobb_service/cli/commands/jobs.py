@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from jdobb_service.cli.clients import connect
@@ -111,4 +112,8 @@ async def watch(
 
     async with connect(place.url, place.backend_url, place.namespace) as client:
         jobs = [await client.get(job_id) for job_id in dict.fromkeys(job_ids)]
-        return await follow(client, jobs, timeout, as_json=as_json)
+        try:
+            return await follow(client, jobs, timeout, as_json=as_json)
+        except asyncio.CancelledError:  # Ctrl-C
+            note("stopped watching; what has not ended goes on")
+            raise
