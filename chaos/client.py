@@ -83,6 +83,11 @@ class Client:
         found: dict[str, int] = answer.json()["counts"]
         return found
 
+    async def workers(self) -> set[int]:
+        """Return the process ids of the workers that have registered."""
+        answer = await self.call("GET", "/workers")
+        return {worker["pid"] for worker in answer.json()["items"]}
+
     async def snapshots(self, acknowledged: set[str], watched: set[str]) -> AsyncIterator[Snapshot]:
         """Yield every job that there is, and None of each that was acknowledged and is not there."""
         logs = await self._logs(watched)

@@ -157,7 +157,7 @@ class Conductor:
         """Let everybody finish, and read what is there; return what did not come to an end."""
         cast = scene.cast
         cast.dismiss(*PUTTING_IN)
-        defects = await drain(self._client, 2 * self._options.lease + 10)
+        defects = await drain(self._client, 2 * self._options.lease + 10, cast.workers)
         if not defects:
             self._write(Drained(at=now()))
         ends = now() + _LEAVE_WITHIN

@@ -87,8 +87,14 @@ class JobHistory:
         return [event for event in self.retries if event.accepted is not False]
 
     def was_retried_between(self, earlier: Event, later: Event) -> bool:
-        """Tell whether a retry may have taken effect after the one event and before the other."""
-        return any(event.at >= earlier.since and event.since <= later.at for event in self.possible_retries())
+        """Tell whether a retry may have taken effect after the one event and before the other.
+
+        One without an answer may still be under way when nobody waits for it any more.
+        """
+        return any(
+            (event.accepted is None or event.at >= earlier.since) and event.since <= later.at
+            for event in self.possible_retries()
+        )
 
     def settled_since(self, event: Settled) -> float:
         """Return the earliest instant at which a settlement can have been asked for: its handler's end."""
@@ -221,15 +227,16 @@ class History:
         ) or any(self.forgot(event, before, is_promised=False) for event in renewals)
 
     def died_settling(self, job: JobHistory, claim: Claimed | Started, before: float = math.inf) -> bool:
-        """Tell whether a claim's worker was killed, before an instant, and may have settled it unheard.
+        """Tell whether a claim's worker may have settled it, before an instant, and was killed unheard.
 
-        That is so when its handler had ended, or never began, and nothing of an outcome was written down.
+        That is so when its handler had ended by then, or never began, and nothing of an outcome was written
+        down until the worker was killed, whenever that was.
         """
         if any(event.token == claim.token for event in job.settled):
             return False
-        started = {start.token for start in job.starts} - {end.token for end in job.ends}
-        is_open = self.records("ended") and claim.token in started
-        return not is_open and any(self.struck(claim.worker, claim.since, before, "kill"))
+        ended = {end.token for end in job.ends if end.at <= before}
+        is_open = self.records("ended") and claim.token in {start.token for start in job.starts} - ended
+        return not is_open and any(self.struck(claim.worker, claim.since, math.inf, "kill"))
 
     def forgot_some(self, job: JobHistory) -> bool:
         """Tell whether the store may have forgotten anything of what was observed of a job."""

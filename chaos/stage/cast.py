@@ -87,6 +87,10 @@ class Cast:
             if actor.runs and actor.process is not None and not actor.process.is_stopped
         ]
 
+    def workers(self) -> set[int]:
+        """Return the process ids of the workers; one that has ended counts until another takes its place."""
+        return {actor.process.pid for actor in self.of(WORKER) if actor.process is not None}
+
     def fallen(self) -> Iterator[Actor]:
         """Yield those that have ended and are wanted."""
         return (

@@ -151,6 +151,10 @@ CLEAN_HISTORIES = {
     "a worker killed before it heard that its failure was stored": [
         *put(), *begin(), ENDED, KILL, *SOON, *final(attempt=2, failures=1, max_attempts=3),
     ],
+    "a worker killed long after its failure was stored, which it never heard": [
+        *put(), *begin(), ENDED, *SOON, Fault(at=4, fault="kill", target="w1"),
+        *final(attempt=2, failures=1, max_attempts=3),
+    ],
     "a worker killed before it heard that it had given a job up": [
         *put(), *begin(), ENDED, KILL,
         *final(status="failed", failures=1, max_attempts=3, error="no"),
@@ -210,6 +214,11 @@ CLEAN_HISTORIES = {
         *put(), *begin(), *end(outcome="failed", final=True),
         Retried(at=9, asked_at=4, job="a", accepted=None),
         *begin(attempt=2, at=5), *end(attempt=2, at=6), *final(attempt=2),
+    ],
+    "a cancelled job whose retry had no answer and was made after a reading": [
+        *put(), *cancelled(at=2, attempt=0), Retried(at=4, asked_at=3, job="a", accepted=None),
+        Read(at=4.2, asked_at=4.1, job="a", status="cancelled"),
+        *begin(at=5), *end(at=6), *final(),
     ],
     "all attempts failed": [
         *put(), *begin(), *end(outcome="failed"),
@@ -290,6 +299,11 @@ BROKEN_HISTORIES = {
         "I3",
         [*CLEAN, *retried(4), Read(at=5, asked_at=4.9, job="a", status="pending")],
     ),
+    "I3: a retry was refused, and the job changed nevertheless": (
+        "I3",
+        [*put(), *cancelled(at=2, attempt=0), Retried(at=4, asked_at=3, job="a", accepted=False),
+         Read(at=4.2, asked_at=4.1, job="a", status="cancelled"), *begin(at=5), *end(at=6), *final()],
+    ),
     "I3: an update follows the terminal one": (
         "I3",
         [*CLEAN, *seen((10, "processing"), (20, "complete"), (30, "processing"), (40, "complete"))],
@@ -348,9 +362,9 @@ BROKEN_HISTORIES = {
         [*put(), *begin(), *end(at=2.4, accepted=False), KILL,
          *begin(attempt=2, at=2.3, worker="w2"), *end(attempt=2, at=3, worker="w2"), *final(attempt=2)],
     ),
-    "I6: a claim before the worker was killed": (
+    "I6: a claim before the handler of a worker had ended that was killed later": (
         "I6",
-        [*put(), *begin(), ENDED, *begin(attempt=2, at=2.45, worker="w2"), KILL,
+        [*put(), *begin(), *begin(attempt=2, at=2.3, worker="w2"), ENDED, KILL,
          *end(attempt=2, at=3, worker="w2"), *final(attempt=2, failures=1, max_attempts=3)],
     ),
     "I6: a claim while the renewed lease runs": (
@@ -411,7 +425,7 @@ BROKEN_HISTORIES = {
     ),
     "I7: the fault came afterwards": (
         "I7",
-        [*without(AGAIN, Fault), Ended(at=5.9, job="a", token="a.1", worker="w1"),
+        [*without(AGAIN, Fault), *put("b"), *begin("b", at=5.9), *end("b", at=6.9), *final("b"),
          Fault(at=7, fault="kill", target="w1"), *final(attempt=2, losses=1)],
     ),
     "I8: one key, two jobs": (

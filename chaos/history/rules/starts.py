@@ -100,11 +100,13 @@ def why_again(history: History, job: JobHistory, earlier: Started, later: Starte
     begin = earlier.at if claim is None else claim.since
     if any(_gave_back(job, event, earlier, later) for event in job.settled):
         return "settled"
-    if any(retry.at >= begin and retry.since <= later.at for retry in job.possible_retries()):
+    if job.was_retried_between(earlier if claim is None else claim, later):
         return "retry"
     for fault in history.struck(earlier.worker, begin, later.at, "kill", "clock"):
         return fault.fault
     held_by = claim or earlier
+    if history.died_settling(job, held_by, later.at):
+        return "kill"
     if history.is_of_two_lives(held_by, later) or history.forgot_hold(job, held_by, later.at):
         return "rollback"
     held, longest, covered = 0.0, ("", 0.0), begin
