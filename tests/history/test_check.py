@@ -202,6 +202,9 @@ CLEAN_HISTORIES = {
         *put(), *begin(), *cancelled(), *end(accepted=False), *final(status="cancelled"),
         *seen((10, "processing"), (20, "cancelled")),
     ],
+    "a cancellation whose handler is killed before it is late": [
+        *put(), *begin(), *cancelled(), Fault(at=3.3, fault="kill", target="w1"), *final(status="cancelled"),
+    ],
     "a cancellation that crosses a claim's answer": [
         *put(), *begin(), *cancelled(at=2.005), *end(accepted=False, at=2.9), *final(status="cancelled"),
     ],

@@ -30,3 +30,16 @@ async def test_a_worker_publishes_its_handlers_again_before_it_runs_what_comes_t
     assert after.timeout == 30
     await worker.stop()
     await running
+
+
+async def test_a_killed_server_without_a_file_comes_back_empty_and_takes_jobs(open_queue, server):
+    server.kill()
+    server.options = ("--appendonly", "no")
+    server.start()
+    queue = open_queue(server.url)
+    gone = await queue.enqueue(TYPE)
+    server.kill()
+    await asyncio.to_thread(server.start)
+
+    assert await queue.get(gone) is None
+    assert await queue.get(await queue.enqueue(TYPE)) is not None

@@ -75,10 +75,10 @@ def cancelled_handlers_are_told(history: History, job: JobHistory) -> Iterator[V
         for start in job.starts:
             if not cancel.accepted or start.attempt != cancel.attempt:
                 continue
-            told_at = max(start.at, cancel.at) + TOLD_WITHIN
+            told_at = max(start.at, cancel.at) + TOLD_WITHIN + SLACK
             ended = next((end.at for end in job.ends if end.token == start.token), math.inf)
             faults = history.struck(start.worker, cancel.since, told_at, "kill", "pause", "cut")
-            if ended > told_at + SLACK and not any(faults):
+            if ended > told_at and not any(faults):
                 what = f"attempt {start.attempt} ran on until {ended:.3f}, cancelled at {cancel.at:.3f}"
                 yield Violation("I9", job.id, what)
 
