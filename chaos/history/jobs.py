@@ -196,6 +196,31 @@ class History:
         first, last = sorted((one, other), key=lambda event: event.at)
         return self.forgot(first, last.at, is_promised=False)
 
+    def forgot_hold(self, job: JobHistory, claim: Claimed | Started, before: float) -> bool:
+        """Tell whether the store may have forgotten, before an instant, what kept or ended a claim's lease.
+
+        Then the claim lives again without anybody who would renew it: its worker has settled it, or has been
+        told that it was cancelled. Or its lease is as long as it was before a renewal that was forgotten.
+        """
+        ended = [event for event in job.settled if event.token in {claim.token, None}]
+        calls: list[Settled | Cancelled] = [*ended, *job.cancels]
+        renewals = [event for event in job.renewals if event.token == claim.token]
+        return any(
+            event.accepted is not False and event.at >= claim.since and self.forgot(event, before)
+            for event in calls
+        ) or any(self.forgot(event, before, is_promised=False) for event in renewals)
+
+    def died_settling(self, job: JobHistory, claim: Claimed | Started, before: float = math.inf) -> bool:
+        """Tell whether a claim's worker was killed, before an instant, and may have settled it unheard.
+
+        That is so when its handler had ended, or never began, and nothing of an outcome was written down.
+        """
+        if any(event.token == claim.token for event in job.settled):
+            return False
+        started = {start.token for start in job.starts} - {end.token for end in job.ends}
+        is_open = self.records("ended") and claim.token in started
+        return not is_open and any(self.struck(claim.worker, claim.since, before, "kill"))
+
     def forgot_some(self, job: JobHistory) -> bool:
         """Tell whether the store may have forgotten anything of what was observed of a job."""
         return any(self.forgot(event, is_promised=False) for event in job.events())

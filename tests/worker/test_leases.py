@@ -161,6 +161,49 @@ async def test_a_report_on_a_lost_lease_stops_the_handler(queue, start):
     assert (await queue.wait(job_id, WITHIN)).status is JobStatus.COMPLETE
 
 
+class SlowToRegister(FailingBackend):
+    """Answers a worker's registration when it is told to, and is seldom asked by a worker that rests."""
+
+    idle_interval = 3600.0
+
+    def __init__(self, inner: QueueBackend) -> None:
+        super().__init__(inner)
+        self.answers = asyncio.Event()
+
+    async def beat_worker(self, beat):
+        directive = await super().beat_worker(beat)
+        await self.answers.wait()
+        return directive
+
+
+@pytest.fixture
+async def slow_to_register(make_queue) -> AsyncIterator[SlowToRegister]:
+    backend = SlowToRegister(make_queue(clock=SystemClock()).backend)
+    yield backend
+    await backend.inner.close()
+
+
+async def test_a_lease_that_is_taken_while_the_worker_registers_is_kept(slow_to_register, start):
+    """Found by ``chaos --backend redis --durability normal --lease 2 --seed 101``.
+
+    A worker that started before a backlog looked after its first leases only one lease later, when one of
+    them, of a long job, had just run out.
+    """
+    queue = JobQueue(slow_to_register, lease=3600.0)
+    entered, end = asyncio.Event(), asyncio.Event()
+
+    async def email(ctx):
+        entered.set()
+        await end.wait()
+
+    await queue.enqueue("email")
+    await start(on=queue, email=email)
+    await asyncio.wait_for(entered.wait(), WITHIN)
+    slow_to_register.answers.set()
+    await eventually(lambda: slow_to_register.called.get("heartbeat"))
+    end.set()
+
+
 class CountingBackend(FailingBackend):
     """Counts how often a lease is asked for that was told to be gone."""
 

@@ -102,7 +102,8 @@ def why_again(history: History, job: JobHistory, earlier: Started, later: Starte
         return "retry"
     for fault in history.struck(earlier.worker, begin, later.at, "kill", "clock"):
         return fault.fault
-    if history.is_of_two_lives(earlier if claim is None else claim, later):
+    held_by = claim or earlier
+    if history.is_of_two_lives(held_by, later) or history.forgot_hold(job, held_by, later.at):
         return "rollback"
     held, longest, covered = 0.0, ("", 0.0), begin
     faults = history.struck(earlier.worker, begin, later.at, "pause", "cut")

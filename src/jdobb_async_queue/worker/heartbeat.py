@@ -58,11 +58,11 @@ class Heartbeat(Loop):
             self._look_at = now + pause
         if self.woken or now >= self._registered + _REGISTER_EVERY:
             await self._register(now)
-        if not executions:
+        if not self.shift.slots.executions:  # nor was any begun while this poll waited for the backend
             self._look_at = math.inf
             return REST
         self._look_at = min(self._look_at, now + pause)
-        return max(0.0, min(self._look_at, *self._due.values()) - now)
+        return max(0.0, min([self._look_at, *self._due.values()]) - now)
 
     def _begin(self) -> None:
         self.bell.nudge()

@@ -1,0 +1,1 @@
+"""How fast the project is beside its peers; started by `scripts/bench`."""
