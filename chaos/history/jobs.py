@@ -143,10 +143,15 @@ class History:
         self.faults: list[Fault] = []
         self._faults_of: dict[tuple[str, str], list[Fault]] = defaultdict(list)
         """By kind and target."""
+        self._holders: dict[str, str] = {}
+        """The worker that each token was handed out to."""
+        self._last_words: dict[str, float] = {}
+        """When each worker last wrote anything down."""
         self.faults_ended: FaultsEnded | None = None
         self.drained: Drained | None = None
         for event in sorted(events, key=lambda event: event.at):
             self._add(event)
+            self._hear(event)
 
     @property
     def lease(self) -> float:
@@ -175,6 +180,11 @@ class History:
                     last = fault.at if fault.until is None else fault.until
                     if fault.at <= end and (last >= begin or kind == "kill"):
                         yield fault
+
+    def silence(self, worker: str) -> Iterator[Fault]:
+        """Yield a pause from a killed worker's last word to its end: if it stood still, nobody would know."""
+        for kill in self._faults_of.get(("kill", worker), ())[:1]:
+            yield Fault(at=self._last_words.get(worker, kill.at), fault="pause", target=worker, until=kill.at)
 
     def forgot(self, event: Event, before: float = math.inf, *, is_promised: bool = True) -> bool:
         """Tell whether the store may have forgotten what an event tells of, before an instant.
@@ -238,6 +248,20 @@ class History:
         if job is None:
             job = self.jobs[job_id] = JobHistory(job_id)
         return job
+
+    def _hear(self, event: Event) -> None:
+        """Note which worker has written something down."""
+        match event:
+            case Claimed(token=token, worker=who) | Started(token=token, worker=who):
+                self._holders[token] = self._last_word(who, event)
+            case Ended(worker=who) | Settled(worker=str(who)):
+                self._last_word(who, event)
+            case Renewed(token=token) if token in self._holders:
+                self._last_word(self._holders[token], event)
+
+    def _last_word(self, worker: str, event: Event) -> str:
+        self._last_words[worker] = event.at
+        return worker
 
     def _add(self, event: Event) -> None:  # noqa: C901, PLR0912 - one short case for each kind of event
         match event:

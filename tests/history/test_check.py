@@ -141,6 +141,9 @@ CLEAN_HISTORIES = {
         *put(), *begin(), *cancelled(at=2.5), *end(accepted=False, at=2.6), rolled_back(2.3, 2.7),
         *LATER, *final(attempt=2, losses=1),
     ],
+    "a worker that stood still until it was killed": [
+        *put(), *begin(), *LATER, Fault(at=8.5, fault="kill", target="w1"), *final(attempt=2, losses=1),
+    ],
     "a worker killed before it heard that its failure was stored": [
         *put(), *begin(), ENDED, KILL, *SOON, *final(attempt=2, failures=1, max_attempts=3),
     ],
@@ -364,6 +367,11 @@ BROKEN_HISTORIES = {
         [*without(AGAIN, Fault), Fault(at=2.5, fault="cut", target="w1", until=3.4),
          *final(attempt=2, losses=1)],
     ),
+    "I7: a worker that went on with something else until it was killed": (
+        "I7",
+        [*put(), *begin(), *put("b"), *begin("b", at=6.9), *end("b", at=6.95), *final("b"), *LATER,
+         Fault(at=7.1, fault="kill", target="w1"), *final(attempt=2, losses=1)],
+    ),
     "I7: the store forgot nothing of the completion": (
         "I7", [*put(), *begin(), *end(at=3), rolled_back(3.2, 3.5), *LATER, *final(attempt=2, losses=1)],
     ),
@@ -394,7 +402,8 @@ BROKEN_HISTORIES = {
     ),
     "I7: the fault came afterwards": (
         "I7",
-        [*without(AGAIN, Fault), Fault(at=7, fault="kill", target="w1"), *final(attempt=2, losses=1)],
+        [*without(AGAIN, Fault), Ended(at=5.9, job="a", token="a.1", worker="w1"),
+         Fault(at=7, fault="kill", target="w1"), *final(attempt=2, losses=1)],
     ),
     "I8: one key, two jobs": (
         "I8",
