@@ -143,10 +143,15 @@ class History:
         self.faults: list[Fault] = []
         self._faults_of: dict[tuple[str, str], list[Fault]] = defaultdict(list)
         """By kind and target."""
+        self._holders: dict[str, str] = {}
+        """The worker that each token was handed out to."""
+        self._last_words: dict[str, float] = {}
+        """When each worker last wrote anything down."""
         self.faults_ended: FaultsEnded | None = None
         self.drained: Drained | None = None
         for event in sorted(events, key=lambda event: event.at):
             self._add(event)
+            self._hear(event)
 
     @property
     def lease(self) -> float:
@@ -176,6 +181,11 @@ class History:
                     if fault.at <= end and (last >= begin or kind == "kill"):
                         yield fault
 
+    def silence(self, worker: str) -> Iterator[Fault]:
+        """Yield a pause from a killed worker's last word to its end: if it stood still, nobody would know."""
+        for kill in self._faults_of.get(("kill", worker), ())[:1]:
+            yield Fault(at=self._last_words.get(worker, kill.at), fault="pause", target=worker, until=kill.at)
+
     def forgot(self, event: Event, before: float = math.inf, *, is_promised: bool = True) -> bool:
         """Tell whether the store may have forgotten what an event tells of, before an instant.
 
@@ -196,6 +206,31 @@ class History:
         first, last = sorted((one, other), key=lambda event: event.at)
         return self.forgot(first, last.at, is_promised=False)
 
+    def forgot_hold(self, job: JobHistory, claim: Claimed | Started, before: float) -> bool:
+        """Tell whether the store may have forgotten, before an instant, what kept or ended a claim's lease.
+
+        Then the claim lives again without anybody who would renew it: its worker has settled it, or has been
+        told that it was cancelled. Or its lease is as long as it was before a renewal that was forgotten.
+        """
+        ended = [event for event in job.settled if event.token in {claim.token, None}]
+        calls: list[Settled | Cancelled] = [*ended, *job.cancels]
+        renewals = [event for event in job.renewals if event.token == claim.token]
+        return any(
+            event.accepted is not False and event.at >= claim.since and self.forgot(event, before)
+            for event in calls
+        ) or any(self.forgot(event, before, is_promised=False) for event in renewals)
+
+    def died_settling(self, job: JobHistory, claim: Claimed | Started, before: float = math.inf) -> bool:
+        """Tell whether a claim's worker was killed, before an instant, and may have settled it unheard.
+
+        That is so when its handler had ended, or never began, and nothing of an outcome was written down.
+        """
+        if any(event.token == claim.token for event in job.settled):
+            return False
+        started = {start.token for start in job.starts} - {end.token for end in job.ends}
+        is_open = self.records("ended") and claim.token in started
+        return not is_open and any(self.struck(claim.worker, claim.since, before, "kill"))
+
     def forgot_some(self, job: JobHistory) -> bool:
         """Tell whether the store may have forgotten anything of what was observed of a job."""
         return any(self.forgot(event, is_promised=False) for event in job.events())
@@ -213,6 +248,20 @@ class History:
         if job is None:
             job = self.jobs[job_id] = JobHistory(job_id)
         return job
+
+    def _hear(self, event: Event) -> None:
+        """Note which worker has written something down."""
+        match event:
+            case Claimed(token=token, worker=who) | Started(token=token, worker=who):
+                self._holders[token] = self._last_word(who, event)
+            case Ended(worker=who) | Settled(worker=str(who)):
+                self._last_word(who, event)
+            case Renewed(token=token) if token in self._holders:
+                self._last_word(self._holders[token], event)
+
+    def _last_word(self, worker: str, event: Event) -> str:
+        self._last_words[worker] = event.at
+        return worker
 
     def _add(self, event: Event) -> None:  # noqa: C901, PLR0912 - one short case for each kind of event
         match event:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import traceback
 from abc import ABC, abstractmethod
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from chaos.stage.aof import Marks
-from chaos.stage.soundness import defects_of
 from jdobb_async_queue.clock import SystemClock
 from tests.support.proxy import Proxy
 from tests.support.redis_invariants import check_database
 from tests.support.redis_server import RedisServer, server_binary
+from tests.support.sqlite_invariants import check_file
 
 APPENDFSYNC = {"full": "always", "normal": "everysec"}
 
@@ -80,8 +82,8 @@ class SqliteStore(Store):
         return f"SQLite {sqlite3.sqlite_version}"
 
     async def defects(self) -> list[str]:
-        """Check the file itself, and that indexes and counters say what the jobs do."""
-        return defects_of(self.path)
+        """Check the file itself, and that all rows and counters agree with the jobs."""
+        return await _defects_found_by(check_file(self.path, SystemClock()))
 
 
 class RedisStore(Store):
@@ -124,14 +126,20 @@ class RedisStore(Store):
 
     async def defects(self) -> list[str]:
         """Check that all keys agree with the jobs."""
-        try:
-            await check_database(self.server.url, SystemClock())
-        except AssertionError as error:
-            return [str(error) or repr(error)]
-        return []
+        return await _defects_found_by(check_database(self.server.url, SystemClock()))
 
 
 def new_store(kind: str, folder: Path, durability: str) -> Store:
     """Return the store of a kind."""
     makers: dict[str, Any] = {"sqlite": SqliteStore, "redis": RedisStore}
     return MemoryStore() if kind == "memory" else makers[kind](folder, durability)
+
+
+async def _defects_found_by(check: Coroutine[Any, Any, None]) -> list[str]:
+    """Return what a check asserted in vain: its statement, and what it says."""
+    try:
+        await check
+    except AssertionError as error:
+        statement = traceback.extract_tb(error.__traceback__)[-1].line
+        return [f"I12: {statement}: {error}"]
+    return []

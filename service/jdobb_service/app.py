@@ -18,6 +18,7 @@ from starlette.routing import Match
 from jdobb_async_queue import JobQueue, JobRouter
 from jdobb_service import cors
 from jdobb_service.body_limits import BodyLimits
+from jdobb_service.dispatch import Dispatch
 from jdobb_service.document import describe
 from jdobb_service.edge import Edge
 from jdobb_service.hosts import AllowedHosts
@@ -98,6 +99,7 @@ def create_app(
     app.openapi = lambda: describe(RESOURCES, app.routes)  # type: ignore[method-assign]  # as FastAPI documents it
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_http_exception)
+    app.add_middleware(Dispatch, routes=[route for resource in RESOURCES for route in resource.routes])
     app.add_middleware(
         Edge,
         hosts=AllowedHosts.of(settings.allowed_hosts, keys=bool(settings.keys())),

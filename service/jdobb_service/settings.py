@@ -23,6 +23,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as UnreadableSettings
 
 from jdobb_service.keys import ApiKey, parse_keys
+from jdobb_service.near import near
 
 PREFIX = "JDOBB_"
 FILE_VARIABLE = "JDOBB_SETTINGS_FILE"
@@ -241,6 +242,9 @@ def _places(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False):
         place = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
+            lines.append(f"no setting has the name {place!r}{near(place, Settings.model_fields)}")
+            continue
         came = item["input"]
         shown = isinstance(came, (str, int, float)) and not place.startswith(_SECRET)
         message = item["msg"].removeprefix("Value error, ")

@@ -174,6 +174,7 @@ class Broadcaster:
         reading = self._reads.get(key)
         if reading is None:
             reading = self._reads[key] = asyncio.ensure_future(self._begin(key))
+            reading.add_done_callback(_heard)
         return await asyncio.shield(reading)
 
     async def _begin(self, key: tuple[str, int]) -> UpdatePage | None:
@@ -181,6 +182,12 @@ class Broadcaster:
         self._reads.pop(key, None)
         backend = await self._backend()
         return await backend.read_updates(*key)
+
+
+def _heard(reading: asyncio.Future[Any]) -> None:
+    """Count an error as heard: watchers raise it, and when all have left it is nobody's."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 class _Place:

@@ -9,11 +9,12 @@ import pytest
 
 from chaos.faults import FAULTS, chosen
 from tests.support.processes import ROOT
+from tests.support.waiting import WITHIN
 
 
 def chaos(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "chaos", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=2 * WITHIN)
 
 
 def test_it_lists_every_fault_with_what_it_does_and_how_it_is_undone():

@@ -16,7 +16,7 @@ from chaos.history import Claimed, Started, read_history
 from chaos.stage.cast import WORKER, Actor
 from jdobb_async_queue import JobQueue, NewJob
 from tests.support.fleet import Fleet, fleet_on
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 LIMIT, PRODUCERS, POSTS = 60, 8, 40
 WORKERS = 4
@@ -41,7 +41,7 @@ async def test_racing_producers_never_exceed_a_limit_and_are_told_when_to_come_b
     urls = [str(client.base_url) for client in clients]
 
     async def produce(n: int) -> list[httpx.Response]:
-        async with httpx.AsyncClient(base_url=urls[n % 2], timeout=60) as client:
+        async with httpx.AsyncClient(base_url=urls[n % 2], timeout=WITHIN) as client:
             return [await client.post("/jobs", json={"job_type": "count"}) for _ in range(POSTS)]
 
     answers = [answer for some in await asyncio.gather(*map(produce, range(PRODUCERS))) for answer in some]

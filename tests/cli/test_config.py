@@ -48,6 +48,36 @@ def test_settings_that_cannot_be_used_are_named(jdobb: Jdobb):
     assert done.err.startswith("jdobb: lease: ")
 
 
+def test_a_name_in_the_file_that_is_no_setting_is_met_with_the_near_one(jdobb: Jdobb):
+    jdobb.folder.joinpath("jdobb.toml").write_text("leese = 5\nentirely_else = 1\n")
+    done = jdobb("list")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines() == [
+        "jdobb: no setting has the name 'leese'; did you mean lease?",
+        "no setting has the name 'entirely_else'",
+    ]
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_near_one(jdobb: Jdobb):
+    variables = {"JDOBB_LEESE": "5", "JDOBB_SERVICE_HOST": "10.0.0.1", "JDOBB_URL": "http://127.0.0.1:1"}
+    done = jdobb("config", "show", "--json", **variables)
+    assert (done.code, done.json["lease"]["source"]) == (0, "default")
+    assert done.err.splitlines() == [
+        "jdobb: JDOBB_LEESE is no setting; did you mean JDOBB_LEASE?",
+        "jdobb: JDOBB_SERVICE_HOST is no setting",
+    ]
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "dev"])
+def test_what_runs_tells_of_a_mistyped_variable_only(jdobb: Jdobb, command: str):
+    variables = {"JDOBB_API_KEYZ": "x", "JDOBB_SERVICE_HOST": "10.0.0.1", "JDOBB_PORT": "no number"}
+    done = jdobb(command, "jobs:router", **variables)
+    assert (done.code, done.out) == (2, "")
+    first, second, *_ = done.err.splitlines()
+    assert first == "jdobb: JDOBB_API_KEYZ is no setting; did you mean JDOBB_API_KEYS or JDOBB_API_KEYS_FILE?"
+    assert second.startswith("jdobb: port: ")
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

@@ -162,3 +162,32 @@ def test_a_port_that_is_taken_ends_it_with_the_remedy(jdobb: Jdobb):
     assert (done.code, done.out) == (1, "")
     assert f"cannot listen on 127.0.0.1 port {port}" in done.err
     assert "--port takes another one" in done.err
+
+
+def test_a_change_of_the_settings_counts_and_an_error_in_them_is_shown(jdobb: Jdobb, port: str):
+    settings = jdobb.folder / "jdobb.toml"
+    with jdobb.start("dev", "jobs:router", JDOBB_LOG_FORMAT="console") as dev:
+        dev.wait_for("runs echo")
+        settings.write_text("leese = 5\n")
+        dev.wait_for("jdobb.toml changed: starting anew")
+        dev.wait_for("no setting has the name 'leese'; did you mean lease?")
+        dev.wait_for("waiting for a change of the code or the settings")
+        jdobb.folder.joinpath("pyproject.toml").write_text("[project]\n")
+        settings.write_text("max_payload_bytes = 10\n")
+        place = ("--url", url_of(port))
+        until(lambda: jdobb("enqueue", "echo", '{"text": "long enough"}', *place).code == 2)
+        dev.send(signal.SIGINT)
+        done = dev.end()
+    assert done.code == 0
+    assert "pyproject.toml" not in done.err
+
+
+def test_a_new_port_counts_from_the_next_start(jdobb: Jdobb):
+    port, other = str(free_port()), str(free_port())
+    settings = jdobb.folder / "jdobb.toml"
+    settings.write_text(f"port = {port}\n")
+    with jdobb.start("dev", "jobs:router") as dev:
+        dev.wait_for_port(port)
+        settings.write_text(f"port = {other}\n")
+        dev.wait_for(f"port {other} counts when jdobb dev is started again; until then it is {port}")
+        dev.wait_for_port(port)

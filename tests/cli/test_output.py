@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import pty
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -133,22 +132,3 @@ def test_a_reader_that_leaves_is_met_with_silence(store: Jdobb, words: list[str]
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (code, b"")
-
-
-def test_ctrl_c_while_watching_exits_130_without_a_traceback(place: Jdobb):
-    job_id = place("enqueue", "later", *DELAYED).out.strip()
-    with place.start("watch", job_id) as watching:
-        assert watching.process.stdout is not None
-        watching.process.stdout.readline()
-        watching.send(signal.SIGINT)
-        done = watching.end()
-    assert (done.code, done.err) == (130, "")
-
-
-def test_ctrl_c_while_waiting_exits_130_without_a_traceback(place: Jdobb):
-    with place.start("enqueue", "later", *DELAYED, "--wait") as waiting:
-        waiting.wait_for("job ")
-        waiting.send(signal.SIGINT)
-        done = waiting.end()
-    assert done.code == 130
-    assert done.err.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -166,6 +167,24 @@ class TestLive:
         await queue.complete(job.id)
 
         assert kinds(await staying) == [("status", "complete")]
+
+    async def test_a_watcher_that_leaves_as_the_queue_closes_leaves_no_error_unheard(self, queue):
+        unheard = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+        job = await start_job(queue)
+
+        async def leave_in_the_first_reading():
+            asyncio.current_task().cancel()
+            try:
+                await anext(Broadcaster(queue).subscribe(job.id))
+            finally:
+                await queue.close()
+
+        await asyncio.wait([asyncio.ensure_future(leave_in_the_first_reading())], timeout=WITHIN)
+        await asyncio.sleep(0)
+
+        gc.collect()
+        assert unheard == []
 
 
 class TestTerminal:

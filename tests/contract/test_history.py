@@ -142,6 +142,24 @@ class TestPoints:
 
         assert await queue.stats_history() == []
 
+    async def test_an_operators_retry_makes_no_point(self, queue, clock):
+        job = await make_in_state(queue, "failed")
+        clock.advance(60)
+        assert await queue.retry(job.id)
+
+        assert len(await queue.stats_history()) == 1
+
+    async def test_what_reaches_into_the_day_stays(self, queue, clock):
+        clock.advance(59)
+        await make_in_state(queue, "failed")
+        clock.advance(86_400)
+        await queue.backend.prune(100)
+
+        assert [figures(point) for point in await queue.stats_history()] == [
+            {"enqueued": 1, "started": 1, "failed": 1}
+        ]
+        assert [group.count for group in await queue.stats_errors()] == [1]
+
     @pytest.mark.parametrize("window", [0, -1, 86_401, float("nan")])
     async def test_a_window_out_of_bounds_is_refused(self, queue, window):
         with pytest.raises(ValueError, match="window"):

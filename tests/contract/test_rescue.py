@@ -29,6 +29,15 @@ async def test_a_lease_is_good_until_its_end(queue, clock):
     assert await queue.claim() is None
 
 
+async def test_a_lease_runs_out_by_itself_however_long_a_job_may_run_and_other_leases_last(queue, clock):
+    await start_job(queue, "report", lease=86_400, timeout=86_400)
+    job = await start_job(queue, lease=1, timeout=86_400)
+    clock.advance(1)
+
+    assert (await sweep(queue)).rescued == 1
+    assert (await get_job(queue, job.id)).status is JobStatus.PENDING
+
+
 async def test_a_claim_rescues_before_it_chooses(queue, clock):
     lost = await start_job(queue, lease=1)
     clock.advance(1)

@@ -28,6 +28,7 @@ from tests.support.jobs import (
     start_job,
     sweep,
 )
+from tests.support.waiting import WITHIN
 
 
 async def status_of(queue: JobQueue, job_id: str) -> str:
@@ -451,7 +452,7 @@ async def test_a_job_type_from_an_enum_wakes_whoever_waits_for_it(queue):
     with queue.backend.watch(["type:mail"]) as bell:
         job_id = await queue.enqueue(Kind.MAIL)
 
-        assert await bell.wait(10)
+        assert await bell.wait(WITHIN)
     assert (await queue.claim([Kind.MAIL])).id == job_id
 
 
@@ -505,4 +506,4 @@ async def test_a_shorter_pause_wakes_whoever_waits_for_the_end_of_a_longer_one(q
     with queue.backend.watch(["type:email"]) as bell:
         await queue.pause("email", until=clock.time + timedelta(seconds=1))
 
-        assert await bell.wait(10)
+        assert await bell.wait(WITHIN)

@@ -12,6 +12,7 @@ from examples.csv_column import Column
 from examples.csv_profile import BATCH, MAX_COLUMNS, MAX_RECORD, CsvProfile
 from examples.folder import in_memory
 from tests.examples.conftest import Run
+from tests.support.waiting import WITHIN
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,7 +125,7 @@ async def test_a_broken_file_fails_with_line_and_reason_and_is_not_tried_again(
 ):
     files.joinpath("broken.csv").write_bytes(content)
     job_id = await queue.enqueue("csv.profile", {"path": "broken.csv"}, max_attempts=3)
-    job = await queue.wait(job_id, timeout=60)
+    job = await queue.wait(job_id, timeout=WITHIN)
     assert (job.status, job.attempt) == ("failed", 1)
     assert error in job.error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jdobb_async_queue import Broadcaster, JobQueue
 from tests.examples.conftest import Run
+from tests.support.waiting import WITHIN
 
 
 async def test_it_takes_its_steps_one_after_the_other(run: Run, queue: JobQueue):
@@ -20,7 +21,7 @@ async def test_it_fails_half_way_until_it_has_been_retried_as_often_as_it_is_tol
     assert (job.status, job.error) == ("failed", "attempt 1 fails at step 1, as the job asked for")
     assert job.errors[0].traceback is not None
     assert await queue.retry(job.id)
-    assert (await queue.wait(job.id, timeout=60)).status == "failed"
+    assert (await queue.wait(job.id, timeout=WITHIN)).status == "failed"
     assert await queue.retry(job.id)
-    job = await queue.wait(job.id, timeout=60)
+    job = await queue.wait(job.id, timeout=WITHIN)
     assert (job.status, job.results) == ("complete", {"steps": 2, "attempt": 3})

@@ -99,6 +99,17 @@ def made_again(at: float) -> list[Event]:
     return [Claimed(at=at, **known), Started(at=at + 0.01, **known), settled]
 
 
+def rolled_back(since: float, at: float) -> Event:
+    """Return that the store has forgotten what it was told between two instants."""
+    return Fault(at=at, asked_at=since, fault="rollback", target=STORE)
+
+
+ENDED = Ended(at=2.4, job="a", token="a.1", worker="w1")
+"""The first handler of job a is over when its worker is killed, its outcome perhaps stored."""
+LATER = [*begin(attempt=2, at=7, worker="w2"), *end(attempt=2, at=8, worker="w2")]
+SOON = [*begin(attempt=2, at=2.7, worker="w2"), *end(attempt=2, at=3, worker="w2")]
+
+
 CLEAN_HISTORIES = {
     "one job": [*CLEAN, *WHOLE, WatchEnded(at=3.1, job="a", watcher="v")],
     "a refused enqueue": [Asked(at=1, op="x", job="x"), Refused(at=1.1, op="x", error="QueueFull")],
@@ -113,6 +124,35 @@ CLEAN_HISTORIES = {
     "a store that forgot its last seconds, which happened again": [
         *put(), *begin(), *end(), Fault(at=3.5, asked_at=1.5, fault="rollback", target=STORE),
         *made_again(at=4), *final(),
+    ],
+    "a store that forgot a completion, but not its claim": [
+        *put(), *begin(), *end(at=3.3), rolled_back(3.2, 3.5), *LATER, *final(attempt=2, losses=1),
+    ],
+    "a store that forgot a completion that had no answer": [
+        *put(), *begin(), ENDED, rolled_back(3.2, 3.5),
+        Settled(at=3.6, asked_at=3.4, job="a", outcome="complete", accepted=None, token="a.1", worker="w1"),
+        *LATER, *final(attempt=2, losses=1),
+    ],
+    "a store that forgot a renewal": [
+        *put(), *begin(), *[Renewed(at=at, job="a", token="a.1") for at in (3, 4)], rolled_back(3.9, 4.1),
+        *LATER, *end(accepted=False, at=7.5), *final(attempt=2, losses=1),
+    ],
+    "a store that forgot a cancellation": [
+        *put(), *begin(), *cancelled(at=2.5), *end(accepted=False, at=2.6), rolled_back(2.3, 2.7),
+        *LATER, *final(attempt=2, losses=1),
+    ],
+    "a worker that stood still until it was killed": [
+        *put(), *begin(), *LATER, Fault(at=8.5, fault="kill", target="w1"), *final(attempt=2, losses=1),
+    ],
+    "a worker killed before it heard that its failure was stored": [
+        *put(), *begin(), ENDED, KILL, *SOON, *final(attempt=2, failures=1, max_attempts=3),
+    ],
+    "a worker killed before it heard that it had given a job up": [
+        *put(), *begin(), ENDED, KILL,
+        *final(status="failed", failures=1, max_attempts=3, error="no"),
+    ],
+    "a worker killed before it heard that it had given a claim back": [
+        *put(), Claimed(at=2, job="a", attempt=1, token="a.1", worker="w1"), KILL, *SOON, *final(attempt=2),
     ],
     "a power cut that took a claim along": [
         *put(), *begin(), KILL, Fault(at=2.6, fault="power", target=STORE),
@@ -299,6 +339,16 @@ BROKEN_HISTORIES = {
         [*put(), *begin(), KILL, *begin(attempt=2, at=4.9, worker="w2"), *end(attempt=2, at=6, worker="w2"),
          *final(attempt=2, losses=1)],
     ),
+    "I6: a claim while the lease of a killed worker runs that had settled before": (
+        "I6",
+        [*put(), *begin(), *end(at=2.4, accepted=False), KILL,
+         *begin(attempt=2, at=2.3, worker="w2"), *end(attempt=2, at=3, worker="w2"), *final(attempt=2)],
+    ),
+    "I6: a claim before the worker was killed": (
+        "I6",
+        [*put(), *begin(), ENDED, *begin(attempt=2, at=2.45, worker="w2"), KILL,
+         *end(attempt=2, at=3, worker="w2"), *final(attempt=2, failures=1, max_attempts=3)],
+    ),
     "I6: a claim while the renewed lease runs": (
         "I6",
         [*AGAIN, Renewed(at=4, job="a", token="a.1"), *final(attempt=2, losses=1)],
@@ -317,6 +367,34 @@ BROKEN_HISTORIES = {
         [*without(AGAIN, Fault), Fault(at=2.5, fault="cut", target="w1", until=3.4),
          *final(attempt=2, losses=1)],
     ),
+    "I7: a worker that went on with something else until it was killed": (
+        "I7",
+        [*put(), *begin(), *put("b"), *begin("b", at=6.9), *end("b", at=6.95), *final("b"), *LATER,
+         Fault(at=7.1, fault="kill", target="w1"), *final(attempt=2, losses=1)],
+    ),
+    "I7: the store forgot nothing of the completion": (
+        "I7", [*put(), *begin(), *end(at=3), rolled_back(3.2, 3.5), *LATER, *final(attempt=2, losses=1)],
+    ),
+    "I7: the store forgot nothing of the renewals": (
+        "I7",
+        [*put(), *begin(), *[Renewed(at=at, job="a", token="a.1") for at in (3, 4)], rolled_back(4.1, 4.3),
+         *begin(attempt=2, at=7.1, worker="w2"), *end(attempt=2, at=8, worker="w2"),
+         *final(attempt=2, losses=1)],
+    ),
+    "I7: the store forgot only afterwards": (
+        "I7", [*put(), *begin(), *LATER, *end(at=8.4, accepted=False), rolled_back(8.3, 8.5),
+               *final(attempt=2, losses=1)],
+    ),
+    "I7: the store forgot what was refused": (
+        "I7",
+        [*put(), *begin(), *end(at=3.3, accepted=False), rolled_back(3.2, 3.5), *LATER,
+         *final(attempt=2, losses=1)],
+    ),
+    "I7: the store forgot the completion of another claim": (
+        "I7",
+        [*put(), *begin(), Settled(at=3.3, job="a", outcome="complete", accepted=True, token="a.0"),
+         rolled_back(3.2, 3.5), *LATER, *final(attempt=2, losses=1)],
+    ),
     "I7: two faults at once that are too short": (
         "I7",
         [*without(AGAIN, Fault), *[Fault(at=2.5, fault="cut", target="w1", until=3.2)] * 2,
@@ -324,7 +402,8 @@ BROKEN_HISTORIES = {
     ),
     "I7: the fault came afterwards": (
         "I7",
-        [*without(AGAIN, Fault), Fault(at=7, fault="kill", target="w1"), *final(attempt=2, losses=1)],
+        [*without(AGAIN, Fault), Ended(at=5.9, job="a", token="a.1", worker="w1"),
+         Fault(at=7, fault="kill", target="w1"), *final(attempt=2, losses=1)],
     ),
     "I8: one key, two jobs": (
         "I8",
@@ -392,6 +471,11 @@ BROKEN_HISTORIES = {
         [*put(), *begin(), KILL,
          *final(status="failed", losses=1, max_lost=3, error="lease lost 1 times")],
     ),
+    "I10: given up too early, and its worker was killed before its handler had ended": (
+        "I10",
+        [*put(), *begin(), KILL, *final(status="failed", failures=1, max_attempts=3, error="no")],
+    ),
+    "I10: the loss of a killed worker's lease was not counted": ("I10", [*AGAIN, *final(attempt=2)]),
     "I10: a loss that was not counted": ("I10", [*AGAIN[:-2], *end(attempt=2, at=7, worker="w2"),
          *begin(attempt=3, at=5.5, worker="w3"), *final(attempt=3, losses=0)]),
     "I11: claimed before its time": ("I11", [*put(), *begin(claimed_ms=4999, run_ms=5000), *end(), *final()]),

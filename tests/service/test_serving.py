@@ -272,7 +272,7 @@ def test_what_cannot_be_served_is_said_in_one_line(
     tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
 ):
     with _command(tmp_path, *arguments) as process:
-        process.communicate(timeout=60)
+        process.communicate(timeout=WITHIN)
     log = tmp_path.joinpath("log").read_text()
     assert (process.returncode, len(log.splitlines())) == (code, 1), log
     assert said in log
@@ -283,7 +283,7 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path):
         socket.create_server(("127.0.0.1", 0)) as taken,
         _command(tmp_path, "--port", str(taken.getsockname()[1])) as process,
     ):
-        process.communicate(timeout=60)
+        process.communicate(timeout=WITHIN)
     assert process.returncode == 1
     assert "cannot listen on 127.0.0.1 port" in tmp_path.joinpath("log").read_text()
 

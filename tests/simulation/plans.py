@@ -10,6 +10,8 @@ from jdobb_async_queue import NewJob, RetryPolicy
 
 JOB_TYPES = ("a", "b")
 UNIQUE_KEYS = ("u", "v")
+_LONGEST = 3.0
+"""Seconds that a handler may take."""
 BACKOFF = {"base": 0.2, "factor": 2.0, "cap": 1.0, "jitter": 0.2}
 
 
@@ -67,11 +69,13 @@ class Plans:
     def work(self) -> dict[str, Any]:
         """Return what the handler does: how long, how often it fails, how it ends."""
         rng = self.rng
-        longest = rng.choice([*[share * self.lease for share in (0.05, 0.3, 1.0, 1.6)], 4.0])
+        longest = rng.choice([*[share * self.lease for share in (0.05, 0.3, 1.0, 1.6)], _LONGEST])
         parts = rng.choice([1, 3])
+        steps = [round(longest * rng.random() / parts, 3) for _ in range(parts)]
+        fails = rng.choice([0, 0, 0, 0, 1, 1, 2, 9])
         return {
-            "steps": [round(longest * rng.random() / parts, 3) for _ in range(parts)],
-            "fails": rng.choice([0, 0, 0, 0, 1, 1, 2, 9]),
+            "steps": steps,
+            "fails": min(fails, 1) if longest == _LONGEST else fails,  # a drain has no time for more
             "how": rng.choice(["error", "error", "later", "final"]),
             "snoozes": rng.random() < 0.1,
             "is_stubborn": rng.random() < 0.05,

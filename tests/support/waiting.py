@@ -7,7 +7,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 
-WITHIN = 30.0
+WITHIN = 90.0
 """Seconds after which a wait counts as one without an end, on however slow a machine."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -159,6 +160,89 @@ async def test_a_report_on_a_lost_lease_stops_the_handler(queue, start):
 
     await asyncio.wait_for(stopped.wait(), WITHIN)
     assert (await queue.wait(job_id, WITHIN)).status is JobStatus.COMPLETE
+
+
+class SlowToRegister(FailingBackend):
+    """Answers a worker's registration when it is told to, and is seldom asked by a worker that rests."""
+
+    idle_interval = 3600.0
+
+    def __init__(self, inner: QueueBackend) -> None:
+        super().__init__(inner)
+        self.answers = asyncio.Event()
+        self.looked_after: set[str] = set()
+        """The jobs whose leases were asked for."""
+
+    async def heartbeat(self, leases):
+        self.looked_after |= {ref.job_id for ref in leases}
+        return await super().heartbeat(leases)
+
+    async def beat_worker(self, beat):
+        directive = await super().beat_worker(beat)
+        await self.answers.wait()
+        return directive
+
+
+@pytest.fixture
+async def slow_to_register(make_queue) -> AsyncIterator[SlowToRegister]:
+    backend = SlowToRegister(make_queue(clock=SystemClock()).backend)
+    yield backend
+    await backend.inner.close()
+
+
+async def test_a_lease_that_is_taken_while_the_worker_registers_is_kept(slow_to_register, start):
+    """Found by ``chaos --backend redis --durability normal --lease 2 --seed 101``.
+
+    A worker that started before a backlog looked after its first leases only one lease later, when one of
+    them, of a long job, had just run out.
+    """
+    queue = JobQueue(slow_to_register, lease=3600.0)
+    entered, end = asyncio.Event(), asyncio.Event()
+
+    async def email(ctx):
+        entered.set()
+        await end.wait()
+
+    job_id = await queue.enqueue("email")
+    await start(on=queue, email=email)
+    await asyncio.wait_for(entered.wait(), WITHIN)
+    slow_to_register.answers.set()
+    await eventually(lambda: job_id in slow_to_register.looked_after)
+    end.set()
+
+
+async def test_a_lease_is_kept_that_is_taken_beside_a_handler_that_will_not_stop(slow_to_register, start):
+    """Found by the simulation of seed 177.
+
+    While a handler went on whose lease had been lost, the next lease was looked after only when the worker
+    had rested for as long as a lease lasts.
+    """
+    slow_to_register.answers.set()
+    queue = JobQueue(slow_to_register, lease=3600.0)
+    entered, end = {"deaf": asyncio.Event(), "email": asyncio.Event()}, asyncio.Event()
+
+    async def deaf(ctx):
+        entered["deaf"].set()
+        while not end.is_set():
+            with suppress(asyncio.CancelledError):
+                await end.wait()
+
+    async def email(ctx):
+        entered["email"].set()
+        await end.wait()
+
+    worker = await start(on=queue, deaf=deaf, email=email)
+    lost = await queue.enqueue("deaf", max_lost=1)
+    await asyncio.wait_for(entered["deaf"].wait(), WITHIN)
+    [record] = await queue.backend.get([lost])
+    await queue.backend.apply([rescue(record, FOR_EVER)])
+    await eventually(lambda: told(worker, facts.JobStopped))
+    job_id = await queue.enqueue("email")
+    await asyncio.wait_for(entered["email"].wait(), WITHIN)
+    try:
+        await eventually(lambda: job_id in slow_to_register.looked_after)
+    finally:
+        end.set()
 
 
 class CountingBackend(FailingBackend):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 
@@ -22,9 +21,10 @@ def failures_and_losses_are_bounded(history: History, job: JobHistory) -> Iterat
         yield Violation("I10", job.id, f"failed {told.failures} times of {told.max_attempts}")
     if told.max_lost is not None and told.losses > told.max_lost:
         yield Violation("I10", job.id, f"lost {told.losses} leases of {told.max_lost}")
-    if told.status == "failed" and not any(
-        event.final and event.accepted is not False for event in job.settled
-    ):
+    is_final = any(event.final and event.accepted is not False for event in job.settled)
+    last = next((claim for claim in job.claims if claim.attempt == told.attempt), None)
+    is_unheard = last is not None and history.died_settling(job, last)
+    if told.status == "failed" and not (is_final or is_unheard):
         yield from _given_up_in_time(told)
 
 
@@ -36,11 +36,7 @@ def every_attempt_is_accounted_for(history: History, job: JobHistory) -> Iterato
         return
     if {claim.attempt for claim in job.claims} < set(range(1, told.attempt + 1)):
         return  # claims that nobody saw were given back by whoever did not get their answer
-    settled = {event.token for event in job.settled}
-    unheard = sum(
-        claim.token not in settled and any(history.struck(claim.worker, claim.since, math.inf, "kill"))
-        for claim in job.claims
-    )
+    unheard = sum(history.died_settling(job, claim) for claim in job.claims)
     released = {
         event.token for event in job.settled if event.outcome == "released" and event.accepted is not False
     }

@@ -54,8 +54,8 @@ def two_claims_never_live_at_once(history: History, job: JobHistory) -> Iterator
         ]
         left = max([mine.since, *renewed]) + history.lease_of(mine) - following.at
         faults = [*history.struck(STORE, mine.since, following.at, "clock")]
-        is_forgotten = history.is_of_two_lives(mine, following)
-        if left > ROUNDING and min(ends, default=math.inf) > following.at and not (faults or is_forgotten):
+        is_unseen = history.is_of_two_lives(mine, following) or history.died_settling(job, mine, following.at)
+        if left > ROUNDING and min(ends, default=math.inf) > following.at and not (faults or is_unseen):
             what = f"attempt {following.attempt} was claimed {left:.3f} s before the lease before ran out"
             yield Violation("I6", job.id, what)
 

@@ -92,7 +92,8 @@ def why_again(history: History, job: JobHistory, earlier: Started, later: Starte
     """Return why a job was started again: ``settled``, ``retry``, the kind of a fault, or None.
 
     A fault explains it that struck the earlier start's worker (or the store) and kept it from renewing its
-    lease for a third of it: a worker renews at a third, so that much more may have been missed.
+    lease for a third of it: a worker renews at a third, so that much more may have been missed. One that was
+    killed, and had written nothing down for so long, may have stood still.
     """
     claim = job.claim_of(earlier.token)
     begin = earlier.at if claim is None else claim.since
@@ -102,10 +103,14 @@ def why_again(history: History, job: JobHistory, earlier: Started, later: Starte
         return "retry"
     for fault in history.struck(earlier.worker, begin, later.at, "kill", "clock"):
         return fault.fault
-    if history.is_of_two_lives(earlier if claim is None else claim, later):
+    held_by = claim or earlier
+    if history.is_of_two_lives(held_by, later) or history.forgot_hold(job, held_by, later.at):
         return "rollback"
     held, longest, covered = 0.0, ("", 0.0), begin
-    faults = history.struck(earlier.worker, begin, later.at, "pause", "cut")
+    faults = [
+        *history.struck(earlier.worker, begin, later.at, "pause", "cut"),
+        *(fault for fault in history.silence(earlier.worker) if fault.at <= later.at),
+    ]
     for fault in sorted(faults, key=lambda fault: fault.at):  # those that overlap count once
         until = later.at if fault.until is None else min(fault.until, later.at)
         lasted = max(0.0, until - max(fault.at, covered))

@@ -6,7 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from jdobb_service.cli.clients.base import JobFilter
-from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.exits import ExitCode, Refusal, refusal_of
+from jdobb_service.cli.hints import tell_of_absent_types
+from jdobb_service.cli.interrupts import Steps, read_blocking
 from jdobb_service.cli.options import instant, pairs
 from jdobb_service.cli.output import document, note, print_data
 from jdobb_service.schemas.bulk import Action, BulkRefusal, BulkResult
@@ -24,7 +26,10 @@ async def change_chosen(client: Client, action: Action, choice: Choice, *, as_js
     """Change the jobs, once it is sure that this is meant; return the exit code."""
     wanted = filter_of(choice)
     if choice.dry_run:
-        return _tell_expected(action, await client.change(action, wanted, dry_run=True), as_json=as_json)
+        expected = await client.change(action, wanted, dry_run=True)
+        if not expected.matched:
+            await tell_of_absent_types(client, wanted.job_types)
+        return _tell_expected(action, expected, as_json=as_json)
     if not choice.yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             message = f"say --yes to {action} the jobs that options choose; --dry-run tells how many they are"
@@ -33,7 +38,10 @@ async def change_chosen(client: Client, action: Action, choice: Choice, *, as_js
         if expected.matched and not _is_meant(action, expected):
             note("nothing was changed")
             return ExitCode.FAILED
-    return _tell_done(action, await _change_all(client, action, wanted), as_json=as_json)
+    result = await _change_all(client, action, wanted)
+    if not result.matched:
+        await tell_of_absent_types(client, wanted.job_types)
+    return _tell_done(action, result, as_json=as_json)
 
 
 def filter_of(choice: Choice) -> JobFilter:
@@ -48,21 +56,38 @@ def filter_of(choice: Choice) -> JobFilter:
 
 
 async def _change_all(client: Client, action: Action, wanted: JobFilter) -> BulkResult:
-    """Change jobs until none is left, or no more can be changed."""
+    """Change jobs until none is left, or no more can be changed; say what is done if it ends before that."""
     done, failed = 0, dict[str, BulkRefusal]()
-    while True:
-        step = await client.change(action, wanted, dry_run=False)
-        done += step.done
-        failed |= {refusal.id: refusal for refusal in step.failed}
-        if not step.more or not step.done:
-            break
+    with Steps() as steps:
+        try:
+            while True:
+                step = await steps.finish(client.change(action, wanted, dry_run=False))
+                done += step.done
+                failed |= {refusal.id: refusal for refusal in step.failed}
+                if not step.more or not step.done:
+                    break
+                steps.go_on()
+        except KeyboardInterrupt:
+            note(f"stopped: {_so_far(action, done, is_sure=not steps.is_abandoned)}")
+            raise
+        except Exception as error:
+            refusal = refusal_of(error)
+            if not done and not refusal.in_doubt:
+                raise
+            message = f"{refusal}\n{_so_far(action, done, is_sure=not refusal.in_doubt)}"
+            raise Refusal(refusal.code, message) from error
     return BulkResult(matched=done + len(failed), done=done, failed=list(failed.values()), more=step.more)
+
+
+def _so_far(action: Action, done: int, *, is_sure: bool) -> str:
+    unsure = "" if is_sure else ", and perhaps some more"
+    return f"{_sentence(action, done)}{unsure}; the same command goes on with the rest"
 
 
 def _is_meant(action: Action, expected: BulkResult) -> bool:
     sys.stderr.write(f"{action} {_number(expected)}? [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    return read_blocking(sys.stdin.readline).strip().lower() in {"y", "yes"}
 
 
 def _tell_expected(action: Action, expected: BulkResult, *, as_json: bool) -> int:
@@ -77,12 +102,16 @@ def _tell_done(action: Action, result: BulkResult, *, as_json: bool) -> int:
     if as_json:
         document(result.model_dump(mode="json"))
     else:
-        print_data(f"{_jobs(result.done)} {'is' if result.done == 1 else 'are'} {_DONE[action]}")
+        print_data(_sentence(action, result.done))
     for refusal in result.failed[:_NAMED]:
         note(f"jdobb: job {refusal.id} was left as it is: {refusal.code}")
     if len(result.failed) > _NAMED:
         note(f"jdobb: {len(result.failed) - _NAMED} more were left as they are")
     return ExitCode.CONFLICT if result.failed else ExitCode.OK
+
+
+def _sentence(action: Action, done: int) -> str:
+    return f"{_jobs(done)} {'is' if done == 1 else 'are'} {_DONE[action]}"
 
 
 def _number(found: BulkResult) -> str:

@@ -26,9 +26,11 @@ class ExitCode(IntEnum):
 class Refusal(Exception):  # noqa: N818 - an answer to the user, not a fault
     """Ends the command with a code and a message for people; later lines of the message are hints."""
 
-    def __init__(self, code: ExitCode, message: str) -> None:
+    def __init__(self, code: ExitCode, message: str, *, in_doubt: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.in_doubt = in_doubt
+        """Whether what was asked for may have been done nevertheless."""
 
 
 def refusal_of(error: BaseException) -> Refusal:
@@ -41,7 +43,7 @@ def refusal_of(error: BaseException) -> Refusal:
         return Refusal(ExitCode.TIMED_OUT, str(error))
     for kind, code in _table():
         if isinstance(error, kind):
-            return Refusal(code, str(error))
+            return Refusal(code, str(error), in_doubt=code is ExitCode.UNREACHABLE)
     return Refusal(
         ExitCode.DEFECT,
         f"this is a defect of jdobb: {type(error).__name__}: {error}\n--debug shows where",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.interrupts import read_blocking
 from jdobb_service.cli.output import note
 
 
@@ -39,9 +40,13 @@ def _text(given: str) -> tuple[str, str]:
     """Return a name for where the data came from, and the text."""
     if given != "-" and not given.startswith("@"):
         return "data", given
+    if given == "@":
+        raise _unusable("data", "in a file needs its name, such as @job.json")
     place = "data on standard input" if given == "-" else f"data in {given[1:]}"
     try:
-        return place, (_standard_input() if given == "-" else Path(given[1:]).read_bytes()).decode()
+        return place, (_standard_input() if given == "-" else Path(given[1:]).read_bytes()).decode(
+            "utf-8-sig"
+        )
     except OSError as error:
         raise _unusable(place, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -51,7 +56,8 @@ def _text(given: str) -> tuple[str, str]:
 def _standard_input() -> bytes:
     if sys.stdin.isatty():
         note("reading the data from the terminal; Ctrl-D ends it")
-    return sys.stdin.buffer.read()
+    data: bytes = read_blocking(sys.stdin.buffer.read)
+    return data
 
 
 def _distinct(pairs_: list[tuple[str, Any]]) -> dict[str, Any]:

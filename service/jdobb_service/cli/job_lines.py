@@ -14,10 +14,14 @@ from pydantic import ValidationError
 
 from jdobb_async_queue import Job, NewJob
 from jdobb_service.cli.exits import ExitCode, Refusal, refusal_of
+from jdobb_service.cli.interrupts import Steps, read_blocking
 from jdobb_service.cli.job_data import parse_object
 from jdobb_service.cli.output import note
+from jdobb_service.near import near
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from jdobb_service.cli.clients.base import Client
 
 CHUNK_JOBS = 1000
@@ -42,16 +46,49 @@ async def enqueue_lines(client: Client, lines: Iterable[Line], show: Callable[[J
     Raises ``Refusal`` at the first line that cannot be a job, or chunk that cannot be stored; it says what is
     stored.
     """
-    stored, last = 0, 0
-    try:
-        for chunk in _chunks(lines):
-            for job in await _store(client, chunk):
-                show(job)
-            stored, last = stored + len(chunk), chunk[-1].number
-    except Exception as error:
-        refusal = refusal_of(error)
-        raise Refusal(refusal.code, f"{refusal}\n{_summary(stored, last)}") from error
-    note(f"{stored} jobs are stored" if stored != 1 else "1 job is stored")
+    progress = _Progress()
+    with Steps() as steps:
+        try:
+            for chunk in _chunks(lines):
+                progress.under_way = chunk
+                jobs = await steps.finish(_store(client, chunk))
+                progress.finish()
+                for job in jobs:
+                    show(job)
+                steps.go_on()
+        except (KeyboardInterrupt, BrokenPipeError):
+            note(f"stopped: {progress.summary(in_doubt=steps.is_abandoned)}")
+            raise
+        except Exception as error:
+            refusal = refusal_of(error)
+            message = f"{refusal}\n{progress.summary(in_doubt=refusal.in_doubt)}"
+            raise Refusal(refusal.code, message) from error
+    note(_are_stored(progress.stored))
+
+
+class _Progress:
+    """How far the lines are stored."""
+
+    def __init__(self) -> None:
+        self.stored, self.last = 0, 0
+        self.under_way: list[Line] = []
+
+    def finish(self) -> None:
+        """Count what was under way as stored."""
+        self.stored += len(self.under_way)
+        self.last = self.under_way[-1].number
+        self.under_way = []
+
+    def summary(self, *, in_doubt: bool) -> str:
+        """Say what is stored when it ends early, and where to go on."""
+        count = _are_stored(self.stored)
+        if in_doubt and self.under_way:
+            before = f"{count}, up to line {self.last}; " if self.stored else ""
+            span = f"lines {self.under_way[0].number} to {self.under_way[-1].number}"
+            return f"{before}it is not known whether {span} are stored; ids make it safe to repeat them"
+        if not self.stored:
+            return "nothing is stored"
+        return f"{count}, up to line {self.last}, and nothing after it: go on with `tail -n +{self.last + 1}`"
 
 
 def read_lines(given: str, make_job: Callable[[dict[str, Any]], NewJob]) -> Iterator[Line]:
@@ -61,15 +98,18 @@ def read_lines(given: str, make_job: Callable[[dict[str, Any]], NewJob]) -> Iter
             continue
         place = f"line {number}"
         try:
-            text = raw.rstrip().decode()
+            text = raw.rstrip().decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise Refusal(ExitCode.USAGE, f"{place} is not UTF-8 at byte {error.start}") from None
+        if text.lstrip().startswith("["):
+            message = f"{place} must be a JSON object, not an array: `jq -c '.[]'` makes lines of an array"
+            raise Refusal(ExitCode.USAGE, message)
         fields = parse_object(place, text, is_line=True)
         try:
             yield Line(number, len(raw), make_job(fields))
         except ValidationError as error:
-            wrong = [f"{'.'.join(map(str, item['loc'])) or 'job'}: {item['msg']}" for item in error.errors()]
-            raise Refusal(ExitCode.USAGE, f"{place}: {'; '.join(wrong)}") from None
+            wrong = "; ".join(_wrong(item) for item in error.errors(include_url=False))
+            raise Refusal(ExitCode.USAGE, f"{place}: {wrong}") from None
 
 
 def whole_job(fields: dict[str, Any]) -> NewJob:
@@ -78,13 +118,22 @@ def whole_job(fields: dict[str, Any]) -> NewJob:
     return NewJob.model_validate_json(json.dumps(named))
 
 
+def _wrong(error: ErrorDetails) -> str:
+    """Return which attribute is wrong, and why."""
+    place = ".".join(map(str, error["loc"])) or "job"
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+        return f"{place}: no attribute of a job has this name{near(place, {*NewJob.model_fields, 'id'})}"
+    return f"{place}: {error['msg']}"
+
+
 def _raw_lines(given: str) -> Iterator[bytes]:
     if given == "-":
         if sys.stdin.isatty():
             note("reading jobs from the terminal, one on a line; Ctrl-D ends it")
-        yield from sys.stdin.buffer
+        while raw := read_blocking(sys.stdin.buffer.readline):
+            yield raw
         return
-    if not given.startswith("@"):
+    if not given.startswith("@") or given == "@":
         raise Refusal(ExitCode.USAGE, f"--ndjson takes @FILE, or - for standard input, got {given!r}")
     try:
         with Path(given[1:]).open("rb") as file:
@@ -112,11 +161,7 @@ async def _store(client: Client, chunk: list[Line]) -> list[Job]:
         return await client.enqueue_many([line.job for line in chunk])
     except Exception as error:
         refusal = refusal_of(error)
-        if refusal.code is ExitCode.UNREACHABLE:
-            span = f"lines {chunk[0].number} to {chunk[-1].number}"
-            message = f"{refusal}\nit is not known whether {span} are stored; ids make it safe to repeat them"
-            raise Refusal(refusal.code, message) from error
-        raise Refusal(refusal.code, _by_line(str(refusal), chunk)) from error
+        raise Refusal(refusal.code, _by_line(str(refusal), chunk), in_doubt=refusal.in_doubt) from error
 
 
 def _by_line(message: str, chunk: list[Line]) -> str:
@@ -128,8 +173,5 @@ def _by_line(message: str, chunk: list[Line]) -> str:
     return f"line {chunk[int(found[1])].number}: {rest.strip()}"
 
 
-def _summary(stored: int, last: int) -> str:
-    if not stored:
-        return "nothing is stored"
-    count = "1 job is" if stored == 1 else f"{stored} jobs are"
-    return f"{count} stored, up to line {last}, and nothing after it: go on with `tail -n +{last + 1}`"
+def _are_stored(count: int) -> str:
+    return "1 job is stored" if count == 1 else f"{count} jobs are stored"

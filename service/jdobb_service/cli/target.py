@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jdobb_service.cli.exits import ExitCode, Refusal
-from jdobb_service.cli.near import near
+from jdobb_service.near import near
 
 if TYPE_CHECKING:
     from jdobb_async_queue import JobRouter

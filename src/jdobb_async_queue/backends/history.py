@@ -80,8 +80,10 @@ class Ledger:
         self._tally(record.created_at, record.job_type).figures["enqueued"] += 1
 
     def moved(self, old: JobRecord, new: JobRecord, failure: AttemptFailure | None = None) -> None:
-        """Count a job's step from one record to the next."""
+        """Count a job's step from one record to the next; that of an operator's retry is in no figure."""
         if new.status == old.status and failure is None:
+            return
+        if new.status == "pending" and old.completed_at is not None:
             return
         now = new.updated_at
         tally = self._tally(now, new.job_type)

@@ -34,7 +34,7 @@ class Heartbeat(Loop):
         self._due: dict[str, float] = {}
         """When each lease is to be renewed, by the monotonic clock."""
         self._look_at = math.inf
-        """When to look at the leases, by the same clock."""
+        """When to look at the leases, by the same clock; never while there are none."""
         self._registered = -math.inf
         self._started_at = shift.backend.now()
         shift.slots.on_take(self._begin)
@@ -47,7 +47,7 @@ class Heartbeat(Loop):
     async def poll(self) -> float | None:
         """Check the leases, and the registration when its time has come or something was signalled."""
         now = self.shift.clock.monotonic()
-        executions = [item for item in self.shift.slots.executions if item.keeps_lease]
+        executions = self._held()
         self._due = {
             item.token: self._due.get(item.token, _third(item, item.deadline - item.lease))
             for item in executions
@@ -58,14 +58,18 @@ class Heartbeat(Loop):
             self._look_at = now + pause
         if self.woken or now >= self._registered + _REGISTER_EVERY:
             await self._register(now)
-        if not executions:
+        if not self._held():  # nor was any begun while this poll waited for the backend
             self._look_at = math.inf
             return REST
         self._look_at = min(self._look_at, now + pause)
-        return max(0.0, min(self._look_at, *self._due.values()) - now)
+        return max(0.0, min([self._look_at, *self._due.values()]) - now)
 
     def _begin(self) -> None:
-        self.bell.nudge()
+        if self._look_at == math.inf:  # it rests, whatever handlers of lost leases still run
+            self.bell.nudge()
+
+    def _held(self) -> list[Execution]:
+        return [item for item in self.shift.slots.executions if item.keeps_lease]
 
     async def _check_leases(self, executions: list[Execution], now: float) -> None:
         refs = [

@@ -117,14 +117,13 @@ class Slots:
         self._listeners.append(listener)
 
     def on_take(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` whenever a slot is taken while none was."""
+        """Call ``listener`` whenever a slot is taken."""
         self._takers.append(listener)
 
     def take(self, execution: Execution) -> None:
         """Occupy a slot."""
-        is_first = not self._taken
         self._taken[execution.token] = execution
-        for listener in self._takers if is_first else ():
+        for listener in self._takers:
             listener()
 
     def run_in(self, task: asyncio.Task[Any] | None, execution: Execution) -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from jdobb_service.cli.checks.finding import Finding, ok
-from jdobb_service.setting_sources import shown_settings
+from jdobb_service.cli.checks.finding import Finding, ok, warning
+from jdobb_service.setting_sources import shown_settings, unknown_variables
 from jdobb_service.settings import DEFAULT_FILE, FILE_VARIABLE, Settings
 
 
-def settings_finding(settings: Settings, arguments: set[str]) -> Finding:
-    """Return where each setting came from that is not a default."""
+def settings_findings(settings: Settings, arguments: set[str]) -> Iterator[Finding]:
+    """Tell where each setting came from that is not a default, and which variables set nothing."""
     sources = [
         f"{item.name} from {_place(item.source)}"
         for item in shown_settings(settings, arguments)
         if item.source != "default"
     ]
-    return ok("settings", f"{', '.join([*sources, 'the rest'])} by default" if sources else "all by default")
+    yield ok("settings", f"{', '.join([*sources, 'the rest'])} by default" if sources else "all by default")
+    for said in unknown_variables():
+        yield warning("variables", said, "correct its name, or unset it; jdobb config show lists all")
 
 
 def _place(source: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from jdobb_service.cli.checks.finding import Finding, failure, milliseconds, ok
 from jdobb_service.cli.checks.ports import port_finding
 from jdobb_service.cli.checks.redis import server_findings
-from jdobb_service.cli.checks.settings import settings_finding
+from jdobb_service.cli.checks.settings import settings_findings
 from jdobb_service.cli.checks.sqlite import file_findings
 from jdobb_service.cli.checks.work import pause_findings, work_findings
 from jdobb_service.cli.clients.backend import open_queue, shared_settings, shown_url
@@ -25,7 +25,9 @@ async def store_findings(
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
         yield failure("settings", error, "change it where it comes from: jdobb config show tells")
         return
-    yield settings_finding(settings, {name for name, value in arguments.items() if value is not None})
+    given = {name for name, value in arguments.items() if value is not None}
+    for finding in settings_findings(settings, given):
+        yield finding
     yield port_finding(settings)
     try:
         async for finding in _opened(settings, handled):

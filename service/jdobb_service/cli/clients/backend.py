@@ -26,7 +26,7 @@ from jdobb_service import figures
 from jdobb_service.cli.clients.base import Client, JobFilter
 from jdobb_service.cli.clients.changing import change
 from jdobb_service.cli.exits import ExitCode, Refusal
-from jdobb_service.cli.near import near
+from jdobb_service.near import near
 from jdobb_service.schemas.bulk import Action, BulkResult
 from jdobb_service.schemas.stats import Stats
 from jdobb_service.settings import Settings, load_settings

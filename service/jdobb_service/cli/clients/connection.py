@@ -137,14 +137,15 @@ class Connection:
 
     def _unreachable(self, error: httpx.RequestError) -> Refusal:
         said = str(error) or type(error).__name__
-        return Unreachable(f"cannot reach the service at {self._url}: {said}")
+        in_doubt = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        return Unreachable(f"cannot reach the service at {self._url}: {said}", in_doubt=in_doubt)
 
 
 class Unreachable(Refusal):
     """The service does not answer; it may do so in a moment."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(ExitCode.UNREACHABLE, message)
+    def __init__(self, message: str, *, in_doubt: bool = True) -> None:
+        super().__init__(ExitCode.UNREACHABLE, message, in_doubt=in_doubt)
 
 
 class UnknownJobType(Refusal):

@@ -25,7 +25,7 @@ from jdobb_service.cli.clients.connection import (
 )
 from jdobb_service.cli.clients.streams import watch
 from jdobb_service.cli.exits import ExitCode, Refusal
-from jdobb_service.cli.near import near
+from jdobb_service.near import near
 from jdobb_service.schemas.bulk import Action, BulkResult
 from jdobb_service.schemas.stats import Stats
 

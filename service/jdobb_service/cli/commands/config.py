@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jdobb_service.cli.options import AsJson, BackendUrl, Namespace
-from jdobb_service.cli.output import document, table
+from jdobb_service.cli.output import document, note, table
 
 
 def show(*, as_json: AsJson = False, backend_url: BackendUrl = None, namespace: Namespace = None) -> None:
@@ -14,12 +14,14 @@ def show(*, as_json: AsJson = False, backend_url: BackendUrl = None, namespace: 
     jdobb config show
     jdobb config show --json | jq .backend_url
     """
-    from jdobb_service.setting_sources import shown_settings
+    from jdobb_service.setting_sources import shown_settings, unknown_variables
     from jdobb_service.settings import load_settings
 
     arguments = {"backend_url": backend_url, "namespace": namespace}
     given = {name for name, value in arguments.items() if value is not None}
     found = shown_settings(load_settings(**arguments), given)
+    for said in unknown_variables():
+        note(f"jdobb: {said}")
     if as_json:
         document({item.name: {"value": item.value, "source": item.source} for item in found})
         return

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.hints import tell_of_mistyped_variables
 from jdobb_service.cli.options import (
     BackendUrl,
     Host,
@@ -42,8 +43,8 @@ async def dev(
 ) -> int:
     """Serve while you write handlers: API, dashboard and workers in one, started anew at each change.
 
-    Every Python file below the current directory is watched. An error in your module is shown, and the next
-    change tries again. Ctrl-C lets running jobs finish, twice ends at once.
+    Every Python file below the current directory is watched, and jdobb.toml. An error in them is shown, and
+    the next change tries again. Ctrl-C lets running jobs finish, twice ends at once.
 
     jdobb dev myapp.jobs:router
     """
@@ -67,6 +68,7 @@ async def _serve(targets: list[str], arguments: dict[str, Any], *, debug: bool) 
     from jdobb_service.listening import CannotServe, check_exposure, listen
     from jdobb_service.settings import load_settings
 
+    tell_of_mistyped_variables()
     settings = load_settings(**arguments)
     try:
         check_exposure(settings)

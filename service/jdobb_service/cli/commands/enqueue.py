@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,11 @@ async def enqueue(
     async with connect(place.url, place.backend_url, place.namespace) as client:
         stored = await client.enqueue(new)
         await tell_of_unknown_type(client, job_type)
-        return await show(client, stored, wait_timeout, as_json=as_json)
+        try:
+            return await show(client, stored, wait_timeout, as_json=as_json)
+        except asyncio.CancelledError:  # Ctrl-C
+            note(f"job {stored.id} goes on; `jdobb cancel {stored.id}` ends it")
+            raise
 
 
 def _check_many(job_type: str | None, data: str | None, given: dict[str, Any], *, is_followed: bool) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from jdobb_service.cli.clients import connect
 from jdobb_service.cli.each import each
+from jdobb_service.cli.hints import tell_of_absent_types
 from jdobb_service.cli.option_groups import Place
 from jdobb_service.cli.options import (
     AsJson,
@@ -85,6 +87,8 @@ async def list_jobs(
     )
     async with connect(place.url, place.backend_url, place.namespace) as client:
         page = await client.list_jobs(wanted)
+        if not page.items:
+            await tell_of_absent_types(client, wanted.job_types)
     if as_json:
         document({"items": [job_document(job) for job in page.items], "next_cursor": page.next_cursor})
         return
@@ -111,4 +115,8 @@ async def watch(
 
     async with connect(place.url, place.backend_url, place.namespace) as client:
         jobs = [await client.get(job_id) for job_id in dict.fromkeys(job_ids)]
-        return await follow(client, jobs, timeout, as_json=as_json)
+        try:
+            return await follow(client, jobs, timeout, as_json=as_json)
+        except asyncio.CancelledError:  # Ctrl-C
+            note("stopped watching; what has not ended goes on")
+            raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jdobb_service.cli.exits import Refusal
+from jdobb_service.cli.hints import tell_of_mistyped_variables
 from jdobb_service.cli.options import (
     BackendUrl,
     Host,
@@ -74,6 +75,7 @@ def serve(
     """
     from jdobb_service.settings import load_settings
 
+    tell_of_mistyped_variables()
     settings = load_settings(
         host=host,
         port=port,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.hints import tell_of_mistyped_variables
 from jdobb_service.cli.options import (
     BackendUrl,
     LogFormat,
@@ -65,6 +66,7 @@ async def worker(
     """
     from jdobb_service.cli.clients.backend import open_queue, shared_settings, shown_url
 
+    tell_of_mistyped_variables()
     settings = shared_settings(
         backend_url=backend_url,
         namespace=namespace,

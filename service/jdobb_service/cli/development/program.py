@@ -61,6 +61,9 @@ def _serve(plan: Plan) -> int:
     routers = load_routers(plan.targets)
     app = create_app(settings, routers)
     listener = socket.socket(fileno=plan.listener)
+    port = listener.getsockname()[1]
+    if settings.port not in {0, port}:
+        note(f"port {settings.port} counts when jdobb dev is started again; until then it is {port}")
     server = Server(app, settings, listener, routers)
     server.run(sockets=[listener])
     return server.exit_code

@@ -1,19 +1,21 @@
-"""Running a child until it is told to stop, and a new one after each change of the code."""
+"""Running a child until it is told to stop, and a new one after each change of the code or the settings."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from watchfiles import PythonFilter, awatch
+from watchfiles import Change, PythonFilter, awatch
 
 from jdobb_service.cli.development.child import Child
 from jdobb_service.cli.development.program import Plan
 from jdobb_service.cli.exits import ExitCode
 from jdobb_service.cli.output import note, printable
+from jdobb_service.settings import DEFAULT_FILE, FILE_VARIABLE
 
 
 async def run_until_told(plan: Plan, grace: float) -> ExitCode:
@@ -67,7 +69,7 @@ async def _run_once(plan: Plan, grace: float, changes: AsyncIterator[list[str]],
     try:
         await asyncio.wait([child.ended, change], return_when=asyncio.FIRST_COMPLETED)
         if child.ended.done() and not change.done():
-            note("waiting for a change of the code (Ctrl-C ends)")
+            note("waiting for a change of the code or the settings (Ctrl-C ends)")
             await asyncio.wait([change])
         await _first(child.drain(), stop.at_once.wait())
         if stop.at_once.is_set():
@@ -89,9 +91,18 @@ async def _first(*steps: object) -> None:
 
 
 async def _changes(stop: asyncio.Event) -> AsyncIterator[list[str]]:
-    """Yield the names of Python files that changed, until the end is asked for."""
+    """Yield the names of Python files, and of the settings file, that changed, until the end is asked for."""
     here = Path.cwd()
-    async for found in awatch(
-        here, watch_filter=PythonFilter(), stop_event=stop, ignore_permission_denied=True
-    ):
+    async for found in awatch(here, watch_filter=_Sources(), stop_event=stop, ignore_permission_denied=True):
         yield sorted({printable(Path(path).relative_to(here)) for _, path in found})
+
+
+class _Sources(PythonFilter):
+    """Lets Python files and the settings file through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._settings = Path(os.environ.get(FILE_VARIABLE) or DEFAULT_FILE).absolute()
+
+    def __call__(self, change: Change, path: str) -> bool:
+        return Path(path) == self._settings or super().__call__(change, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jdobb_async_queue.backends.base import Applied
-from jdobb_async_queue.backends.history import DAY
+from jdobb_async_queue.backends.history import DAY, HOUR, MINUTE
 from jdobb_async_queue.models import TERMINAL, Outcome
 from jdobb_async_queue.transitions import advance, check
 
@@ -76,7 +76,7 @@ def forget(transaction: Transaction, limit: int) -> None:
     """Remove what is no job and past its time, up to ``limit`` of each kind."""
     ns, now = transaction.ns, transaction.now
     transaction.named("forget_idempotency_keys", ns=ns, now=now, limit=limit)
-    transaction.named("forget_tallies", ns=ns, before=now - DAY, limit=limit)
-    transaction.named("forget_error_tallies", ns=ns, before=now - DAY, limit=limit)
+    transaction.named("forget_tallies", ns=ns, before=now - DAY - MINUTE, limit=limit)
+    transaction.named("forget_error_tallies", ns=ns, before=now - DAY - HOUR, limit=limit)
     transaction.write("forget_workers", ns, now - DAY)
     transaction.write("forget_counts", ns)
