@@ -146,8 +146,7 @@ class Conductor:
     async def _jobs(self) -> int:
         """Return how many jobs were enqueued so far, also those that went with the process of their store."""
         stored = sum((await self._client.counts()).values())
-        if stored < self._stored:
-            self._forgotten += self._stored
+        self._forgotten += max(0, self._stored - stored)
         self._stored = stored
         return self._forgotten + stored
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -14,12 +14,14 @@ import pytest
 from chaos.actors.part import Part
 from chaos.history import Claimed, Started, read_history
 from chaos.stage.cast import WORKER, Actor
-from jdobb_async_queue import JobQueue, NewJob
+from jdobb_async_queue import JobContext, JobQueue, NewJob, QueueBackend, Worker
 from tests.support.fleet import Fleet, fleet_on
+from tests.support.outage import FailingBackend
 from tests.support.waiting import WITHIN, eventually
 
 LIMIT, PRODUCERS, POSTS = 60, 8, 40
 WORKERS = 4
+MANY_WORKERS, BACKLOG = 50, 1000
 ROOM = 128 * 1024
 """KB that a worker may need beyond what it has at its start, however many jobs wait."""
 
@@ -74,6 +76,44 @@ async def test_workers_that_start_before_a_large_backlog_take_each_job_once_and_
     assert max(times["high"]) <= min(times["normal"])
     assert max(times["normal"]) <= min(times["low"])
     assert max(grown.values()) < ROOM, grown
+
+
+class CountingClaims(FailingBackend):
+    """Writes down how many jobs each claim got; several may write into one list."""
+
+    def __init__(self, inner: QueueBackend, got: list[int]) -> None:
+        super().__init__(inner)
+        self.emptied = inner.emptied
+        self._got = got
+
+    async def claim_pending_jobs(self, request):
+        claimed = await super().claim_pending_jobs(request)
+        self._got.append(len(claimed.records))
+        return claimed
+
+
+async def test_fifty_workers_that_start_before_a_backlog_do_not_claim_in_vain(fleet: Fleet):
+    got: list[int] = []
+    async with JobQueue.from_url(fleet.url) as queue, AsyncExitStack() as stack:
+        await fill(queue, BACKLOG)
+        for _ in range(MANY_WORKERS):
+            backend = CountingClaims(JobQueue.from_url(fleet.url).backend, got)
+            worker = Worker(await stack.enter_async_context(JobQueue(backend)), max_concurrent=2)
+            worker.register_handler("quick", at_once)
+            running = asyncio.ensure_future(worker.run())
+            stack.push_async_callback(asyncio.wait_for, running, WITHIN)
+            stack.push_async_callback(worker.stop)
+        await eventually(lambda: is_done(queue, BACKLOG), within=200)
+
+    last = max(n for n, jobs in enumerate(got) if jobs)
+    in_vain = got[:last].count(0)
+    assert sum(got) == BACKLOG
+    assert len(got[:last]) - in_vain <= BACKLOG
+    assert in_vain <= MANY_WORKERS  # as if each had looked before there was anything
+
+
+async def at_once(_: JobContext) -> None:
+    return
 
 
 async def fill(queue: JobQueue, jobs: int) -> None:

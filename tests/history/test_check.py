@@ -144,6 +144,10 @@ CLEAN_HISTORIES = {
     "a worker that stood still until it was killed": [
         *put(), *begin(), *LATER, Fault(at=8.5, fault="kill", target="w1"), *final(attempt=2, losses=1),
     ],
+    "a claim whose answer was late": [
+        *put(), *begin(at=4.2, asked_at=2), *begin(attempt=2, at=5.1, worker="w2"),
+        *end(accepted=False, at=5.2), *end(attempt=2, at=6, worker="w2"), *final(attempt=2, losses=1),
+    ],
     "a worker killed before it heard that its failure was stored": [
         *put(), *begin(), ENDED, KILL, *SOON, *final(attempt=2, failures=1, max_attempts=3),
     ],
@@ -371,6 +375,11 @@ BROKEN_HISTORIES = {
         "I7",
         [*put(), *begin(), *put("b"), *begin("b", at=6.9), *end("b", at=6.95), *final("b"), *LATER,
          Fault(at=7.1, fault="kill", target="w1"), *final(attempt=2, losses=1)],
+    ),
+    "I7: a claim whose answer was a little late": (
+        "I7",
+        [*put(), *begin(at=2.8, asked_at=2), *begin(attempt=2, at=5.9, worker="w2"),
+         *end(attempt=2, at=6, worker="w2"), *final(attempt=2, losses=1)],
     ),
     "I7: the store forgot nothing of the completion": (
         "I7", [*put(), *begin(), *end(at=3), rolled_back(3.2, 3.5), *LATER, *final(attempt=2, losses=1)],

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from chaos.history.events import Cancelled, Claimed, Settled, Started
+from chaos.history.events import Cancelled, Claimed, Fault, Settled, Started
 from chaos.history.jobs import RETURNS, History, JobHistory
 from chaos.history.rules.violation import Violation
 
@@ -93,7 +93,8 @@ def why_again(history: History, job: JobHistory, earlier: Started, later: Starte
 
     A fault explains it that struck the earlier start's worker (or the store) and kept it from renewing its
     lease for a third of it: a worker renews at a third, so that much more may have been missed. One that was
-    killed, and had written nothing down for so long, may have stood still.
+    killed, and had written nothing down for so long, may have stood still. The lease runs while the claim's
+    answer is on its way.
     """
     claim = job.claim_of(earlier.token)
     begin = earlier.at if claim is None else claim.since
@@ -110,6 +111,7 @@ def why_again(history: History, job: JobHistory, earlier: Started, later: Starte
     faults = [
         *history.struck(earlier.worker, begin, later.at, "pause", "cut"),
         *(fault for fault in history.silence(earlier.worker) if fault.at <= later.at),
+        Fault(at=held_by.since, fault="cut", target=earlier.worker, until=held_by.at),
     ]
     for fault in sorted(faults, key=lambda fault: fault.at):  # those that overlap count once
         until = later.at if fault.until is None else min(fault.until, later.at)
