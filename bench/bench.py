@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class Bench:
     scale: float = 1.0
     quick: bool = False
     results: Results = field(default_factory=Results)
-    tell: Callable[[str], None] = print
+    tell: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
     command_of: Callable[[Peer], list[str]] = command_of
 
     @property
@@ -66,6 +67,6 @@ class Bench:
         self.tell(f"{measure}: {who}, {case}")
         try:
             self.results.add(measure, who, case, sample())
-        except Unavailable as error:
+        except (Unavailable, OSError) as error:
             self.tell(f"  {who}: {error}")
             self.results.fail(measure, who, case, str(error))

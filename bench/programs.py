@@ -45,8 +45,11 @@ class Program:
     def send(self, line: bytes) -> None:
         """Write a line to it."""
         stdin = cast("IO[bytes]", self._process.stdin)
-        stdin.write(line)
-        stdin.flush()
+        try:
+            stdin.write(line)
+            stdin.flush()
+        except BrokenPipeError:
+            raise Unavailable(f"it ended: {self._last_words()}") from None
 
     def _line(self, ends: float) -> bytes:
         stdout = cast("IO[bytes]", self._process.stdout)

@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.support.redis_server import RedisServer
 
+_SCRIPT_CALLS = {"eval", "evalsha", "fcall", "eval_ro", "evalsha_ro", "fcall_ro"}
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -14,6 +16,7 @@ class Figures:
 
     cpu: float
     reads: int
+    scripts: int
     memory: int
 
     @classmethod
@@ -23,15 +26,19 @@ class Figures:
         return cls(
             cpu=float(info["used_cpu_user"]) + float(info["used_cpu_sys"]),
             reads=int(info["total_reads_processed"]),
+            scripts=sum(
+                int(info[name]["calls"]) for name in info if name.removeprefix("cmdstat_") in _SCRIPT_CALLS
+            ),
             memory=int(info["used_memory"]) - int(info["mem_clients_normal"]),
         )
 
     def per_job(self, before: Figures, jobs: int) -> dict[str, float]:
-        """Return what each of these jobs cost since: microseconds, and reads of a socket.
+        """Return what each of these jobs cost since: microseconds, calls of scripts, reads of a socket.
 
-        A read is what a round trip costs Redis: a pipeline or a script is one, whatever is in it.
+        A read takes whatever a client has sent together: a command, a script, a pipeline.
         """
         return {
             "Redis µs/job": (self.cpu - before.cpu) / jobs * 1e6,
-            "round trips/job": (self.reads - before.reads) / jobs,
+            "script calls/job": (self.scripts - before.scripts) / jobs,
+            "reads/job": (self.reads - before.reads) / jobs,
         }

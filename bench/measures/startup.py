@@ -68,7 +68,7 @@ def _rest(bench: Bench, peer: Peer) -> None:
             before = Figures.of(bench.redis)
             rested = _resting(program.pid, seconds)
             reads = Figures.of(bench.redis).reads - before.reads
-        return {**rested, "round trips/min": max(0, reads - _OWN_READS) / seconds * 60}
+        return {**rested, "reads/min": max(0, reads - _OWN_READS) / seconds * 60}
 
     bench.attempt(NAME, peer.name, "idle worker over Redis", sample)
 

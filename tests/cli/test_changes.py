@@ -67,6 +67,16 @@ def test_on_a_terminal_it_asks(place: Jdobb, job_type: str, answer: str, code: i
     assert statuses(place, job_type) == [left] * 3
 
 
+@pytest.mark.parametrize(
+    "words", [["list"], ["list", "--status", "pending"], ["cancel", "--dry-run"], ["delete", "--yes"]]
+)
+def test_a_type_that_there_is_not_is_told_when_nothing_is_found(place: Jdobb, words: list[str]):
+    place("enqueue", "newsletter", *DELAYED)
+    done = place(*words, "--type", "newsleter")
+    assert (done.code, done.err) == (0, "no job type has the name 'newsleter'; did you mean newsletter?\n")
+    assert "newsletter" not in done.out
+
+
 def test_jobs_that_cannot_be_changed_are_told_and_exit_4(place: Jdobb, new_id: Callable[[], str]):
     name = new_id()
     words = ("enqueue", name, *DELAYED, "--unique-key", name)

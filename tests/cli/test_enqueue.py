@@ -65,6 +65,7 @@ def test_data_comes_from_a_file_or_from_standard_input(place: Jdobb):
         ('{"a": 1, "a": 2}', "", "a name occurs twice"),
         ('{"a": NaN}', "", "NaN is not a JSON number"),
         ("@absent.json", "", "data in absent.json cannot be read: No such file or directory"),
+        ("@", "", "data in a file needs its name, such as @job.json"),
         ("[" * 100_000, "", "data is nested too deep"),
     ],
 )

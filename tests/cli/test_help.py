@@ -6,6 +6,7 @@ import ast
 import inspect
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import typer
@@ -64,14 +65,31 @@ def test_the_help_of_each_command_needs_none_of_the_heavy_libraries_either():
     assert not HEAVY & set(done.stderr.split())
 
 
+def callbacks(app: typer.Typer) -> Iterator[object]:
+    """Yield what the commands and groups of an app call, at any depth."""
+    if app.registered_callback is not None:
+        yield app.registered_callback.callback
+    for command in app.registered_commands:
+        yield command.callback
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        yield from callbacks(group.typer_instance)
+
+
 def test_no_callback_is_a_coroutine_function_for_typer_would_not_await_it():
-    app = make_app()
-    apps = [app, *(group.typer_instance for group in app.registered_groups)]
-    commands = [command for group in apps if group for command in group.registered_commands]
-    assert len(commands) == len(NAMES) + len(IN_GROUPS)
-    for command in commands:
-        assert command.callback is not None
-        assert not inspect.iscoroutinefunction(command.callback)
+    found = [callback for callback in callbacks(make_app()) if callback is not None]
+    assert len(found) >= len(NAMES) + len(IN_GROUPS)
+    assert not [callback for callback in found if inspect.iscoroutinefunction(callback)]
+
+
+def test_a_coroutine_function_would_be_found_at_any_depth():
+    async def probe() -> None: ...
+
+    app, group, inner = typer.Typer(), typer.Typer(), typer.Typer()
+    inner.command()(probe)
+    group.add_typer(inner)
+    app.add_typer(group)
+    assert list(callbacks(app)) == [probe]
 
 
 def test_a_coroutine_function_is_registered_as_a_function_that_runs_it():

@@ -41,6 +41,12 @@ def test_without_a_type_each_line_is_a_whole_job(place: Jdobb, new_id: Callable[
     assert {name: done.json[name] for name in job} == job
 
 
+def test_lines_as_other_systems_write_them_are_read(jdobb: Jdobb):
+    jdobb.folder.joinpath("many.ndjson").write_bytes(b'\xef\xbb\xbf{"n": 1}\r\n  \r\n\r\n{"n": 2}')
+    done = jdobb("enqueue", "later", "--ndjson", "@many.ndjson", "--json", *DELAYED)
+    assert [job["data"] for job in done.documents] == [{"n": 1}, {"n": 2}]
+
+
 def test_a_bad_line_is_named_and_nothing_of_its_chunk_is_stored(place: Jdobb, new_id: Callable[[], str]):
     name = new_id()
     good = lines(*({"n": number} for number in range(CHUNK_JOBS + 1)))
@@ -57,12 +63,21 @@ def test_a_bad_line_is_named_and_nothing_of_its_chunk_is_stored(place: Jdobb, ne
     [
         ('{"job_type": "later"}\n[1]\n', "line 2 must be a JSON object"),
         ('{"job_type": "later"}\n{"data": {}}\n', "line 2: job_type: "),
-        ('{"job_type": "later", "wrong": 1}\n', "line 1: wrong: "),
+        (
+            '{"job_type": "later", "dta": {}}\n',
+            "line 1: dta: no attribute of a job has this name; did you mean data",
+        ),
+        (
+            '[{"job_type": "later"},\n',
+            "line 1 must be a JSON object, not an array: `jq -c '.[]'` makes lines",
+        ),
+        ('{"job_type": "later", "retry": {"max_attempts": "x"}}\n', "line 1: retry.max_attempts: "),
+        (b'{"job_type": "later"}\n{"job_type": "\xff"}\n', "line 2 is not UTF-8 at byte 14"),
         ('{"job_type": "later"}\n\n{"job_type": "two words"}\n', "line 3: job_type"),
         ('{"job_type": "later", "data": {"a": NaN}}\n', "line 1 is not JSON: NaN"),
     ],
 )
-def test_lines_that_cannot_be_jobs_are_named(place: Jdobb, text: str, complaint: str):
+def test_lines_that_cannot_be_jobs_are_named(place: Jdobb, text: str | bytes, complaint: str):
     done = place.process("enqueue", "--ndjson", "-", stdin=text)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"jdobb: {complaint}")
@@ -87,6 +102,7 @@ def test_a_conflict_in_a_chunk_stores_nothing_of_it(place: Jdobb, new_id: Callab
         (["later", "--ndjson", "-", "--id", "x"], "goes without data"),
         (["--ndjson", "-", "--priority", "high"], "without TYPE each line says all of its job"),
         (["later", "--ndjson", "plain.ndjson"], "--ndjson takes @FILE"),
+        (["later", "--ndjson", "@"], "--ndjson takes @FILE"),
         (["later", "--ndjson", "@absent"], "absent cannot be read: No such file or directory"),
         ([], "name the job type"),
     ],

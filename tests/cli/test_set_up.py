@@ -14,7 +14,7 @@ from jdobb_service.keys import digest, parse_keys
 from tests.cli.command import Jdobb
 from tests.support.ports import free_port
 from tests.support.processes import ROOT
-from tests.support.redis_server import database_url
+from tests.support.redis_server import RedisServer, database_url
 
 FINDING = {"name", "verdict", "detail", "remedy"}
 
@@ -102,6 +102,19 @@ def test_the_doctor_looks_at_a_redis_server(jdobb: Jdobb):
     assert found["persistence"] == "warning: none: all jobs are lost when the server ends"
     assert found["clock"].startswith("ok: ")
     assert found["store"].startswith("ok: redis://")
+
+
+def test_the_doctor_exits_1_at_a_redis_server_that_drops_jobs(jdobb: Jdobb):
+    server = RedisServer(jdobb.folder, "--maxmemory-policy", "allkeys-lru", "--appendonly", "yes").start()
+    try:
+        done = jdobb("doctor", "--backend-url", server.url, "--json", JDOBB_PORT="0")
+    finally:
+        server.kill()
+    found = {item["name"]: item for item in done.json["checks"]}
+    assert (done.code, found["memory"]["verdict"]) == (1, "failure")
+    assert "allkeys-lru" in found["memory"]["detail"]
+    assert "CONFIG SET maxmemory-policy noeviction" in found["memory"]["remedy"]
+    assert found["persistence"]["verdict"] == "ok"
 
 
 def test_the_doctor_says_that_a_redis_server_is_away(jdobb: Jdobb):

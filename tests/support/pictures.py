@@ -13,10 +13,10 @@ from playwright.async_api import Browser, expect
 
 from jdobb_async_queue import JobQueue
 from jdobb_async_queue.backends.sqlite import SQLiteBackend
-from tests.support.browsing import Service
 from tests.support.clock import ManualClock
 from tests.support.dashboard import chromium, visitor
 from tests.support.processes import ROOT
+from tests.support.restarts import Service
 
 IMAGES = ROOT / "docs/images"
 SIZE = {"width": 1200, "height": 800}
@@ -30,8 +30,8 @@ ConnectionRefusedError: smtp.example.org:25"""
 MAIL = {"to": "ida@example.org", "subject": "Your order 4711", "attachments": ["invoice-4711.pdf"]}
 
 
-async def main() -> None:
-    """Fill a store, serve it and take the pictures."""
+async def take_all(images: Path) -> None:
+    """Fill a store, serve it and take the pictures into a folder."""
     with tempfile.TemporaryDirectory() as folder:
         service = Service(Path(folder), "examples.handlers:router")
         failed = await fill(service.backend_url)
@@ -39,12 +39,14 @@ async def main() -> None:
         try:
             async with chromium() as browser:
                 for theme in ("light", "dark"):
-                    await take(browser, service.url, theme, failed)
+                    await take(browser, service.url, theme, failed, images)
         finally:
             service.stop()
 
 
-async def take(browser: Browser, origin: str, theme: Literal["light", "dark"], failed: str) -> None:
+async def take(
+    browser: Browser, origin: str, theme: Literal["light", "dark"], failed: str, images: Path
+) -> None:
     screens = {"overview": "#/", "jobs": "#/jobs", "job": f"#/jobs/{failed}"}
     async with visitor(browser, origin, color_scheme=theme, viewport=SIZE) as (context, _):
         page = await context.new_page()
@@ -52,7 +54,7 @@ async def take(browser: Browser, origin: str, theme: Literal["light", "dark"], f
             await page.goto(path)
             await expect(page.get_by_role("heading", level=1)).to_be_visible()
             await expect(page.locator(".loading")).to_have_count(0)
-            await page.screenshot(path=IMAGES / f"dashboard-{name}-{theme}.png")
+            await page.screenshot(path=images / f"dashboard-{name}-{theme}.png")
 
 
 async def fill(url: str) -> str:
@@ -61,7 +63,7 @@ async def fill(url: str) -> str:
     now = datetime.now(timezone.utc)
     clock = ManualClock(now - timedelta(minutes=MINUTES))
     async with JobQueue(SQLiteBackend(url, clock=clock)) as queue:
-        while clock.time < now - timedelta(seconds=50):
+        while clock.time < now - timedelta(seconds=5):
             for _ in range(chance.randrange(2, 9)):
                 await live(queue, clock, chance)
             clock.advance(chance.uniform(5, 20))
@@ -125,4 +127,4 @@ async def fail(queue: JobQueue, clock: ManualClock) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(take_all(IMAGES))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jdobb_service.cli.clients.base import JobFilter
 from jdobb_service.cli.exits import ExitCode, Refusal, refusal_of
+from jdobb_service.cli.hints import tell_of_absent_types
 from jdobb_service.cli.interrupts import Steps, read_blocking
 from jdobb_service.cli.options import instant, pairs
 from jdobb_service.cli.output import document, note, print_data
@@ -25,7 +26,10 @@ async def change_chosen(client: Client, action: Action, choice: Choice, *, as_js
     """Change the jobs, once it is sure that this is meant; return the exit code."""
     wanted = filter_of(choice)
     if choice.dry_run:
-        return _tell_expected(action, await client.change(action, wanted, dry_run=True), as_json=as_json)
+        expected = await client.change(action, wanted, dry_run=True)
+        if not expected.matched:
+            await tell_of_absent_types(client, wanted.job_types)
+        return _tell_expected(action, expected, as_json=as_json)
     if not choice.yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             message = f"say --yes to {action} the jobs that options choose; --dry-run tells how many they are"
@@ -34,7 +38,10 @@ async def change_chosen(client: Client, action: Action, choice: Choice, *, as_js
         if expected.matched and not _is_meant(action, expected):
             note("nothing was changed")
             return ExitCode.FAILED
-    return _tell_done(action, await _change_all(client, action, wanted), as_json=as_json)
+    result = await _change_all(client, action, wanted)
+    if not result.matched:
+        await tell_of_absent_types(client, wanted.job_types)
+    return _tell_done(action, result, as_json=as_json)
 
 
 def filter_of(choice: Choice) -> JobFilter:

@@ -1,8 +1,9 @@
-"""What a person at a terminal is told of a new job besides its id."""
+"""What a person is told besides what was asked for: names that are probably mistyped."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from jdobb_service.cli.output import note
@@ -31,3 +32,14 @@ async def tell_of_unknown_type(client: Client, job_type: str) -> None:
     known = {name for worker in workers if not worker["stale"] for name in worker["job_types"]}
     if known and job_type not in known:
         note(f"no worker at work runs jobs of type {job_type!r}{near(job_type, known)}")
+
+
+async def tell_of_absent_types(client: Client, job_types: Iterable[str]) -> None:
+    """Say which of the job types there are not, when a choice by them has found nothing."""
+    try:
+        known = await client.job_types()
+    except Exception:  # noqa: BLE001 - the same
+        return
+    for job_type in job_types:
+        if job_type not in known:
+            note(f"no job type has the name {job_type!r}{near(job_type, known)}")

@@ -40,9 +40,13 @@ def _text(given: str) -> tuple[str, str]:
     """Return a name for where the data came from, and the text."""
     if given != "-" and not given.startswith("@"):
         return "data", given
+    if given == "@":
+        raise _unusable("data", "in a file needs its name, such as @job.json")
     place = "data on standard input" if given == "-" else f"data in {given[1:]}"
     try:
-        return place, (_standard_input() if given == "-" else Path(given[1:]).read_bytes()).decode()
+        return place, (_standard_input() if given == "-" else Path(given[1:]).read_bytes()).decode(
+            "utf-8-sig"
+        )
     except OSError as error:
         raise _unusable(place, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -17,8 +17,11 @@ from jdobb_service.cli.exits import ExitCode, Refusal, refusal_of
 from jdobb_service.cli.interrupts import Steps, read_blocking
 from jdobb_service.cli.job_data import parse_object
 from jdobb_service.cli.output import note
+from jdobb_service.near import near
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from jdobb_service.cli.clients.base import Client
 
 CHUNK_JOBS = 1000
@@ -95,21 +98,32 @@ def read_lines(given: str, make_job: Callable[[dict[str, Any]], NewJob]) -> Iter
             continue
         place = f"line {number}"
         try:
-            text = raw.rstrip().decode()
+            text = raw.rstrip().decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise Refusal(ExitCode.USAGE, f"{place} is not UTF-8 at byte {error.start}") from None
+        if text.lstrip().startswith("["):
+            message = f"{place} must be a JSON object, not an array: `jq -c '.[]'` makes lines of an array"
+            raise Refusal(ExitCode.USAGE, message)
         fields = parse_object(place, text, is_line=True)
         try:
             yield Line(number, len(raw), make_job(fields))
         except ValidationError as error:
-            wrong = [f"{'.'.join(map(str, item['loc'])) or 'job'}: {item['msg']}" for item in error.errors()]
-            raise Refusal(ExitCode.USAGE, f"{place}: {'; '.join(wrong)}") from None
+            wrong = "; ".join(_wrong(item) for item in error.errors(include_url=False))
+            raise Refusal(ExitCode.USAGE, f"{place}: {wrong}") from None
 
 
 def whole_job(fields: dict[str, Any]) -> NewJob:
     """Return the job that an object describes with the names of the HTTP interface."""
     named = {"job_id" if name == "id" else name: value for name, value in fields.items()}
     return NewJob.model_validate_json(json.dumps(named))
+
+
+def _wrong(error: ErrorDetails) -> str:
+    """Return which attribute is wrong, and why."""
+    place = ".".join(map(str, error["loc"])) or "job"
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+        return f"{place}: no attribute of a job has this name{near(place, {*NewJob.model_fields, 'id'})}"
+    return f"{place}: {error['msg']}"
 
 
 def _raw_lines(given: str) -> Iterator[bytes]:
@@ -119,7 +133,7 @@ def _raw_lines(given: str) -> Iterator[bytes]:
         while raw := read_blocking(sys.stdin.buffer.readline):
             yield raw
         return
-    if not given.startswith("@"):
+    if not given.startswith("@") or given == "@":
         raise Refusal(ExitCode.USAGE, f"--ndjson takes @FILE, or - for standard input, got {given!r}")
     try:
         with Path(given[1:]).open("rb") as file:

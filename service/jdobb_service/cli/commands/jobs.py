@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jdobb_service.cli.clients import connect
 from jdobb_service.cli.each import each
+from jdobb_service.cli.hints import tell_of_absent_types
 from jdobb_service.cli.option_groups import Place
 from jdobb_service.cli.options import (
     AsJson,
@@ -86,6 +87,8 @@ async def list_jobs(
     )
     async with connect(place.url, place.backend_url, place.namespace) as client:
         page = await client.list_jobs(wanted)
+        if not page.items:
+            await tell_of_absent_types(client, wanted.job_types)
     if as_json:
         document({"items": [job_document(job) for job in page.items], "next_cursor": page.next_cursor})
         return

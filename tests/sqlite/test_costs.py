@@ -1,0 +1,75 @@
+"""What a job costs SQLite: statements and commits, each of which waits for the disk once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from jdobb_async_queue import NewJob, Worker
+from jdobb_async_queue.backends.sqlite import connection
+from jdobb_async_queue.backends.sqlite.connection import Writer
+
+TYPE = "email"
+
+
+@pytest.fixture
+def ran(monkeypatch) -> list[str]:
+    """Return the statements that are run by the writer, without what depends on the time."""
+    monkeypatch.setattr(connection, "_LONGEST_TRANSACTION", 600.0)
+    monkeypatch.setattr(connection, "_BETWEEN_FORGETTING", 3600.0)
+    statements: list[str] = []
+    for name in ("execute", "executemany"):
+        run = getattr(Writer, name)
+        monkeypatch.setattr(
+            Writer, name, lambda self, sql, *a, run=run: statements.append(sql) or run(self, sql, *a)
+        )
+    return statements
+
+
+@pytest.fixture
+async def queue(open_queue, ran):
+    """Return a queue that knows the job type and has looked for what is past its time."""
+    queue = open_queue()
+    await queue.enqueue(TYPE)
+    ran.clear()
+    return queue
+
+
+async def test_an_enqueue_is_one_commit_and_at_most_7_statements(queue, ran):
+    await queue.enqueue(TYPE)
+    assert ran.count("COMMIT") == 1
+    assert len(ran) <= 7
+
+
+async def test_each_further_job_of_a_call_is_at_most_2_statements_more(queue, ran):
+    await queue.enqueue_many([NewJob(job_type=TYPE) for _ in range(2)])
+    few = len(ran)
+    ran.clear()
+    await queue.enqueue_many([NewJob(job_type=TYPE) for _ in range(102)])
+    assert ran.count("COMMIT") == 1
+    assert len(ran) - few <= 2 * 100
+
+
+async def test_enqueues_of_100_callers_are_one_commit(queue, ran):
+    await asyncio.gather(*(queue.enqueue(TYPE) for _ in range(100)))
+    assert ran.count("COMMIT") == 1
+
+
+@pytest.mark.parametrize(("slots", "commits", "statements"), [(1, 1.1, 20), (10, 0.2, 9), (50, 0.1, 8)])
+async def test_a_worker_settles_and_claims_in_the_same_commit(queue, ran, slots, commits, statements):
+    jobs = 300
+    worker = Worker(queue, max_concurrent=slots)
+    done = []
+
+    @worker.handler(TYPE)
+    async def note(ctx):
+        done.append(ctx.id)
+
+    await queue.enqueue_many([NewJob(job_type=TYPE) for _ in range(jobs - 1)])
+    ran.clear()
+    await worker.run(burst=True)
+
+    assert len(done) == jobs
+    assert ran.count("COMMIT") <= commits * jobs + 10
+    assert len(ran) <= statements * jobs
