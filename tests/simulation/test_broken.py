@@ -6,40 +6,41 @@ from typing import Any
 
 import pytest
 
-from tests.simulation import broken
+from tests.simulation import broken_workers
 from tests.simulation.run import simulate
 from tests.simulation.world import World
+from tests.support import broken_backends
 
 ENOUGH = 40
 """Seeds, among which a defect is found; most need a few."""
 
 BACKENDS = {
-    broken.CompletesWithAnyToken: {"I4", "I6"},
-    broken.CancelsTheFinished: {"I3", "I5"},
-    broken.RetriesTheComplete: {"I3"},
-    broken.KeepsRefusedResults: {"results"},
-    broken.RepeatsTokens: {"I6"},
-    broken.ClaimsInTwoSteps: {"I6"},
-    broken.ClaimsEarly: {"I11"},
-    broken.DoesNotExtend: {"I6", "I7"},
-    broken.NeverTellsOfCancellations: {"I9"},
-    broken.RescuesFromASnapshot: {"I3", "I4", "I6"},
-    broken.RescuesEarly: {"I6"},
-    broken.RescuesForFree: {"I10"},
-    broken.ForgetsTheExhausted: {"I1"},
-    broken.NeverRescues: {"I1", "L1"},
-    broken.CountsOneFailureLess: {"I10"},
-    broken.CountsOneFailureMore: {"I10"},
-    broken.ChecksKeysBeforeStoring: {"I8"},
-    broken.ChecksUniqueKeysBeforeStoring: {"I8"},
-    broken.AcknowledgesBeforeStoring: {"I1"},
-    broken.SkipsAnUpdate: {"updates"},
-    broken.RepeatsAnUpdate: {"updates"},
+    broken_backends.CompletesWithAnyToken: {"I4", "I6"},
+    broken_backends.CancelsTheFinished: {"I3", "I5"},
+    broken_backends.RetriesTheComplete: {"I3"},
+    broken_backends.KeepsRefusedResults: {"results"},
+    broken_backends.RepeatsTokens: {"I6"},
+    broken_backends.ClaimsInTwoSteps: {"I6"},
+    broken_backends.ClaimsEarly: {"I11"},
+    broken_backends.DoesNotExtend: {"I6", "I7"},
+    broken_backends.NeverTellsOfCancellations: {"I9"},
+    broken_backends.RescuesFromASnapshot: {"I3", "I4", "I6"},
+    broken_backends.RescuesEarly: {"I6"},
+    broken_backends.RescuesForFree: {"I10"},
+    broken_backends.ForgetsTheExhausted: {"I1"},
+    broken_backends.NeverRescues: {"I1", "L1"},
+    broken_backends.CountsOneFailureLess: {"I10"},
+    broken_backends.CountsOneFailureMore: {"I10"},
+    broken_backends.ChecksKeysBeforeStoring: {"I8"},
+    broken_backends.ChecksUniqueKeysBeforeStoring: {"I8"},
+    broken_backends.AcknowledgesBeforeStoring: {"I1"},
+    broken_backends.SkipsAnUpdate: {"updates"},
+    broken_backends.RepeatsAnUpdate: {"updates"},
 }
 WORKERS = {
-    broken.StartsOnLostLeases: {"I4"},
-    broken.ForgetsOutcomes: {"I7"},
-    broken.StopsFetchingAfterAnOutage: {"idle"},
+    broken_workers.StartsOnLostLeases: {"I4"},
+    broken_workers.ForgetsOutcomes: {"I7"},
+    broken_workers.StopsFetchingAfterAnOutage: {"idle"},
 }
 
 

@@ -1,34 +1,32 @@
-"""Backends and workers that are wrong in one way each, which the simulation must find."""
+"""Memory backends that are wrong in one way each, which the simulation or the random histories must find."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from jdobb_async_queue import BackendError, Outcome, Worker
+from jdobb_async_queue import Outcome
 from jdobb_async_queue.backends.base import (
     Applied,
     Claimed,
     ClaimRequest,
     LeaseAnswer,
     LeaseRef,
+    ListQuery,
+    RecordPage,
     Stored,
     Swept,
     UpdatePage,
 )
 from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_async_queue.backends.memory.indexes import Ready
+from jdobb_async_queue.backends.memory.jobs import Jobs
 from jdobb_async_queue.lifecycle import expire, rescue
-from jdobb_async_queue.models import Idempotency
-from jdobb_async_queue.records import JobRecord, NewRecord, Retention
+from jdobb_async_queue.models import Idempotency, JobTypeStats
+from jdobb_async_queue.records import JobRecord, NewRecord, Retention, UpdateRecord, WorkerBeat
 from jdobb_async_queue.transitions import LIVE, RETRYABLE, Transition, advance, start
-from jdobb_async_queue.worker.completer import Completer
-from jdobb_async_queue.worker.crew import Crew
-from jdobb_async_queue.worker.fetcher import Fetcher
-from jdobb_async_queue.worker.shift import Execution, Shift
 
 TERMINAL = frozenset({"complete", "failed", "cancelled"})
 
@@ -78,6 +76,53 @@ class KeepsRefusedResults(MemoryBackend):
         return answers
 
 
+class RefusesRepetitions(MemoryBackend):
+    """A settling call that is repeated, since its answer was lost, is refused."""
+
+    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
+        new.settled = None
+        super()._move(old, new, *args)
+
+
+class LosesThePlace(MemoryBackend):
+    """A job that is given back stands behind those that became ready meanwhile."""
+
+    def _apply_one(self, old: JobRecord, change: Transition, now: int) -> JobRecord:
+        if change.verb == "release" and change.delay is None:
+            change = replace(change, delay=0)
+        return super()._apply_one(old, change, now)
+
+
+class RetriesOnceTooOften(MemoryBackend):
+    """A job fails one attempt later than it should."""
+
+    def _apply_one(self, old: JobRecord, change: Transition, now: int) -> JobRecord:
+        most = self._with_type(old).effective().retry.max_attempts
+        if change.verb == "fail" and change.status == "failed" and old.failures + 1 == most:
+            assert change.failure is not None
+            change = Transition.retry_later(old.id, change.failure, 0, lease_token=change.lease_token)
+        return super()._apply_one(old, change, now)
+
+
+class RetriesWithoutAFreshStart(MemoryBackend):
+    """A job that an operator retries has the failures that it had."""
+
+    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
+        if old.completed_at is not None and new.status == "pending":
+            new.failures = old.failures
+        super()._move(old, new, *args)
+
+
+class DeletesTheLive(MemoryBackend):
+    """A job may be deleted while it waits."""
+
+    async def delete(self, job_ids: Sequence[str]) -> list[Outcome]:
+        for record in [self._jobs.get(job_id) for job_id in job_ids]:
+            if record is not None and record.status == "pending":
+                self._remove(record)
+        return await super().delete(job_ids)
+
+
 # -- claims and leases ---------------------------------------------------------------------------------------
 
 
@@ -99,7 +144,9 @@ class ClaimsInTwoSteps(MemoryBackend):
         ready = [
             record.id
             for record in self._jobs._records.values()
-            if record.status == "pending" and record.run_at <= now and record.job_type in request.job_types
+            if record.status == "pending"
+            and record.run_at <= now
+            and (request.job_types is None or record.job_type in request.job_types)
         ]
         await asyncio.sleep(0.01)
         claimed = []
@@ -111,7 +158,7 @@ class ClaimsInTwoSteps(MemoryBackend):
             new, update = start(old, token, request.lease, request.worker_id, self.now())
             self._move(old, new, update, self.now())
             claimed.append(self._with_type(new))
-        return Claimed(claimed, self._next_due(request.job_types, self.now()))
+        return Claimed(claimed, self._next_due(request.job_types or self._jobs.types, self.now()))
 
 
 class ClaimsEarly(MemoryBackend):
@@ -140,6 +187,68 @@ class NeverTellsOfCancellations(MemoryBackend):
     async def heartbeat(self, leases: Sequence[LeaseRef]) -> list[LeaseAnswer]:
         answers = await super().heartbeat(leases)
         return [LeaseAnswer("ok", 1000) if each.status == "cancelled" else each for each in answers]
+
+
+class IgnoresPriorities(MemoryBackend):
+    """A claim takes what has been ready longest."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._jobs.ready.__class__ = _Fair
+
+
+class _Fair(Ready):
+    def best(self, job_types: list[str], now: int) -> str | None:
+        for job_type in job_types:
+            self._promote(job_type, now)
+        heaps = [self._due[job_type] for job_type in job_types if job_type in self._due]
+        entries = [entry for heap in heaps for entry in heap._entries if self._is_due(entry)]
+        return min(entries, key=lambda entry: entry[1:], default=(None,))[-1]
+
+
+class ClaimsTypeByType(MemoryBackend):
+    """A claim of several types takes the first type's jobs first."""
+
+    async def claim_pending_jobs(self, request: ClaimRequest) -> Claimed:
+        for job_type in request.job_types or self._jobs.types:
+            claimed = await super().claim_pending_jobs(replace(request, job_types=(job_type,)))
+            if claimed.records:
+                return claimed
+        return await super().claim_pending_jobs(request)
+
+
+class ForgetsPauses(MemoryBackend):
+    """A paused job type is claimed from."""
+
+    def _is_paused(self, job_type: str, now: int) -> bool:
+        return False
+
+
+class RenewsByHeartbeatsAlone(MemoryBackend):
+    """An update with the lease's token does not renew the lease."""
+
+    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
+        if old.status == new.status == "processing":
+            new.lease_expires_at = old.lease_expires_at
+        super()._move(old, new, *args)
+
+
+class LetsProgressFall(MemoryBackend):
+    """Progress goes backwards within an attempt."""
+
+    def _apply_one(self, old: JobRecord, change: Transition, now: int) -> JobRecord:
+        if change.verb == "update" and change.progress is not None:
+            old = replace(old, progress=0.0)
+        return super()._apply_one(old, change, now)
+
+
+class KeepsTheVersion(MemoryBackend):
+    """Who waits for another version does not learn of progress."""
+
+    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
+        if old.status == new.status == "processing":
+            new.version = old.version
+        super()._move(old, new, *args)
 
 
 # -- rescues -------------------------------------------------------------------------------------------------
@@ -203,6 +312,34 @@ class NeverRescues(MemoryBackend):
         return super()._sweep(limit, retention, now)
 
 
+class RescuesLate(MemoryBackend):
+    """A lease is still good in the millisecond in which it ends."""
+
+    def _sweep(self, limit: int, retention: Retention, now: int) -> Swept:
+        return super()._sweep(limit, retention, now - 1)
+
+
+class NeverExpires(MemoryBackend):
+    """A job may start after its ttl, if nobody claims it in time."""
+
+    def _sweep(self, limit: int, retention: Retention, now: int) -> Swept:
+        self._jobs._deadlines._entries.clear()
+        return super()._sweep(limit, retention, now)
+
+
+class PrunesEarly(MemoryBackend):
+    """A job is removed a second before its retention is over."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._jobs.__class__ = _Hasty
+
+
+class _Hasty(Jobs):
+    def pop_past_retention(self, now: int) -> JobRecord | None:
+        return super().pop_past_retention(now + 1000)
+
+
 # -- attempts ------------------------------------------------------------------------------------------------
 
 
@@ -246,8 +383,8 @@ class ChecksUniqueKeysBeforeStoring(MemoryBackend):
     """A unique key is looked up before the job is stored, and taken afterwards."""
 
     async def store(self, jobs: Sequence[NewRecord], **options: Any) -> list[Stored]:
-        (new,) = jobs
-        if new.unique_key is None or self._jobs.holder(new.job_type, new.unique_key) is not None:
+        new = jobs[0]
+        if len(jobs) > 1 or new.unique_key is None or self._jobs.holder(new.job_type, new.unique_key):
             return await super().store(jobs, **options)
         await asyncio.sleep(1.0)
         stored = await super().store([replace(new, unique_key=None)], **options)
@@ -267,6 +404,53 @@ class AcknowledgesBeforeStoring(MemoryBackend):
         await asyncio.sleep(0.1)
         if self._ids._rng.random() < 0.9:
             await super().store(jobs, **options)
+
+
+class ForgetsTheBody(MemoryBackend):
+    """An idempotency key is replayed whatever the body is."""
+
+    async def store(
+        self, jobs: Sequence[NewRecord], *, idempotency: Idempotency | None = None
+    ) -> list[Stored]:
+        bound = None if idempotency is None else self._idempotency.find(idempotency, self.now())
+        if idempotency is not None and bound is not None:
+            idempotency = idempotency.model_copy(update={"fingerprint": bound.fingerprint})
+        return await super().store(jobs, idempotency=idempotency)
+
+
+class KeepsUniqueKeys(MemoryBackend):
+    """A cancelled job holds its unique key."""
+
+    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
+        if new.status == "cancelled":
+            new.holds_key = old.holds_key
+        super()._move(old, new, *args)
+
+
+class FreesUniqueKeysAtTheStart(MemoryBackend):
+    """A unique key is free again as soon as its job starts."""
+
+    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
+        if new.status == "processing":
+            new.holds_key = False
+        super()._move(old, new, *args)
+
+
+class StoresHalfABatch(MemoryBackend):
+    """What came before the job that is refused stays."""
+
+    def _undo(self, undo: list[tuple[str, JobRecord | None]]) -> None:
+        pass
+
+
+class CountsTheRunning(MemoryBackend):
+    """A job type is full although some of its jobs run already."""
+
+    def _check_room(self, new: NewRecord) -> None:
+        running = self._jobs.count(new.job_type, "processing")
+        if new.max_pending is not None:
+            new = replace(new, max_pending=max(0, new.max_pending - running))
+        super()._check_room(new)
 
 
 # -- updates -------------------------------------------------------------------------------------------------
@@ -290,68 +474,50 @@ class RepeatsAnUpdate(MemoryBackend):
         return await super().read_updates(job_id, max(0, after - 1), limit)
 
 
-# -- workers -------------------------------------------------------------------------------------------------
+class SaysNothingOfRescues(MemoryBackend):
+    """A rescue is in no log."""
+
+    def _move(self, old: JobRecord, new: JobRecord, update: UpdateRecord | None, *args: Any) -> None:
+        super()._move(old, new, None if new.losses > old.losses else update, *args)
 
 
-class StartsOnLostLeases(Worker):
-    """A handler is started although its lease has run out meanwhile."""
-
-    def _new_shift(self) -> Shift:
-        shift = super()._new_shift()
-        take = shift.slots.take
-
-        def careless(execution: Execution) -> None:
-            execution.deadline = math.inf
-            take(execution)
-
-        shift.slots.take = careless  # type: ignore[method-assign]  # the defect
-        return shift
+# -- reading and the rest ------------------------------------------------------------------------------------
 
 
-class _Spoiled(Worker):
-    """A worker with a loop of its own making; its crew is spoiled as soon as there is one."""
+class SkipsAtTheEndOfAPage(MemoryBackend):
+    """A page of a list begins one job too late."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "_crew" and isinstance(value, Crew):
-            self.spoil(value)
-        super().__setattr__(name, value)
-
-    def spoil(self, crew: Crew) -> None:
-        raise NotImplementedError
+    async def list_jobs(self, query: ListQuery) -> RecordPage:
+        page = await super().list_jobs(query)
+        return page if query.after is None else RecordPage(page.records[1:], page.last)
 
 
-class ForgetsOutcomes(_Spoiled):
-    """An outcome that could not be stored at once is forgotten."""
+class MiscountsTheReady(MemoryBackend):
+    """A job that is due in this millisecond counts as delayed."""
 
-    def spoil(self, crew: Crew) -> None:
-        for completer in crew._completers:
-            completer.__class__ = _Forgetful
+    def now(self) -> int:
+        return super().now() - 1 if self._counting else super().now()
 
+    _counting = False
 
-class _Forgetful(Completer):
-    async def poll(self) -> float | None:
-        waiting = list(self._waiting)
+    async def stats(self) -> dict[str, JobTypeStats]:
+        self._counting = True
         try:
-            return await super().poll()
-        except BackendError:
-            self._waiting = []
-            for execution, _ in waiting:
-                execution.settled = True
-                self.shift.slots.give_back(execution)
-            raise
+            return await super().stats()
+        finally:
+            self._counting = False
 
 
-class StopsFetchingAfterAnOutage(_Spoiled):
-    """After a claim that failed the worker waits for ever: it lives, and does nothing."""
+class IgnoresJobTypes(MemoryBackend):
+    """The settings of a job type are kept, and heeded nowhere."""
 
-    def spoil(self, crew: Crew) -> None:
-        crew._fetcher.__class__ = _Discouraged
+    def _with_type(self, record: JobRecord) -> JobRecord:
+        return record
 
 
-class _Discouraged(Fetcher):
-    async def poll(self) -> float | None:
-        try:
-            return await super().poll()
-        except BackendError:
-            await asyncio.Event().wait()
-            raise
+class ForgetsDirectives(MemoryBackend):
+    """A worker that was told to be quiet hears nothing of it."""
+
+    async def beat_worker(self, beat: WorkerBeat) -> str:
+        await super().beat_worker(beat)
+        return "run"
