@@ -33,8 +33,8 @@ class JobTypes:
         self._models: dict[str, type[BaseModel] | None] = {}
         self._stored: frozenset[str] = frozenset()
         self._schemas: dict[str, _Stored] = {}
-        self._reading = asyncio.Lock()
-        self._changes = 0
+        self._reading: asyncio.Task[None] | None = None
+        self._changes = self._known_changes = 0
         self._fresh_until = float("-inf")
         for router in routers:
             router.used_by(self)
@@ -75,25 +75,38 @@ class JobTypes:
         self._fresh_until = float("-inf")
 
     async def _refresh(self) -> None:
+        """Read what is stored unless that is fresh; who comes meanwhile shares the reading and its fate."""
+        changes = self._changes
         now = asyncio.get_running_loop().time
-        if now() < self._fresh_until:
-            return
-        async with self._reading:
-            if now() < self._fresh_until:
+        while now() >= self._fresh_until:
+            if self._reading is None:
+                self._reading = asyncio.ensure_future(self._read())
+                self._reading.add_done_callback(self._end_reading)
+            await asyncio.shield(self._reading)
+            if self._known_changes >= changes:
                 return
-            began, changes = now(), self._changes
-            if self._closed:
-                self._stored = frozenset(await self._queue.backend.job_types())
-            known, self._schemas = self._schemas, {}
-            for info in await self._queue.job_types():
-                if info.payload_schema is not None:
-                    before = known.get(info.job_type)
-                    is_same = before is not None and before.schema == info.payload_schema
-                    self._schemas[info.job_type] = (
-                        before if before is not None and is_same else _Stored(info.payload_schema)
-                    )
-            if changes == self._changes:
-                self._fresh_until = began + _FRESH
+
+    async def _read(self) -> None:
+        began, changes = asyncio.get_running_loop().time(), self._changes
+        stored = frozenset(await self._queue.backend.job_types()) if self._closed else self._stored
+        schemas = {
+            info.job_type: info.payload_schema
+            for info in await self._queue.job_types()
+            if info.payload_schema is not None
+        }
+        known, self._schemas = self._schemas, {}
+        for job_type, schema in schemas.items():
+            before = known.get(job_type)
+            is_same = before is not None and before.schema == schema
+            self._schemas[job_type] = before if before is not None and is_same else _Stored(schema)
+        self._stored, self._known_changes = stored, changes
+        if changes == self._changes:
+            self._fresh_until = began + _FRESH
+
+    def _end_reading(self, reading: asyncio.Task[None]) -> None:
+        self._reading = None
+        if not reading.cancelled():
+            reading.exception()  # those who waited have it; nobody may be left
 
     def refuse_known(self, job_type: str) -> None:
         """Refuse nothing: the worker that runs the handlers does."""

@@ -16,10 +16,12 @@ from chaos.history import Claimed, Started, read_history
 from chaos.stage.cast import WORKER, Actor
 from jdobb_async_queue import JobContext, JobQueue, NewJob, QueueBackend, Worker
 from tests.support.fleet import Fleet, fleet_on
+from tests.support.fleet import fleet as running_fleet
 from tests.support.outage import FailingBackend
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import WITHIN, eventually
 
-LIMIT, PRODUCERS, POSTS = 60, 8, 40
+LIMIT, PRODUCERS, TOGETHER = 60, 8, 40
 WORKERS = 4
 MANY_WORKERS, BACKLOG = 50, 1000
 ROOM = 128 * 1024
@@ -44,7 +46,7 @@ async def test_racing_producers_never_exceed_a_limit_and_are_told_when_to_come_b
 
     async def produce(n: int) -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=urls[n % 2], timeout=WITHIN) as client:
-            return [await client.post("/jobs", json={"job_type": "count"}) for _ in range(POSTS)]
+            return [await client.post("/jobs", json={"job_type": "count"}) for _ in range(TOGETHER)]
 
     answers = [answer for some in await asyncio.gather(*map(produce, range(PRODUCERS))) for answer in some]
     refused = [answer for answer in answers if answer.status_code != httpx.codes.CREATED]
@@ -160,3 +162,33 @@ def memory_of(worker: Actor, figure: str) -> int:
     assert worker.process is not None
     status = Path(f"/proc/{worker.process.pid}/status").read_text()
     return int(status.split(f"{figure}:")[1].split()[0])
+
+
+async def test_posts_to_a_service_whose_redis_stands_still_are_refused_and_stored_once_it_goes_on(
+    tmp_path: Path,
+):
+    server = RedisServer(tmp_path).start()
+    try:
+        with running_fleet(tmp_path, server.url) as started:
+            url = str(started.api().base_url)
+            async with httpx.AsyncClient(base_url=url, timeout=WITHIN) as client:
+                server.pause()
+                try:
+                    answers = await asyncio.gather(*(post_as(client, f"first-{n}") for n in range(TOGETHER)))
+                finally:
+                    server.go_on()
+                again = await asyncio.gather(*(post_as(client, f"first-{n}") for n in range(TOGETHER)))
+                stored = (await client.get("/stats")).json()["counts"]["pending"]
+    finally:
+        server.stop()
+
+    assert {(answer.status_code, answer.json().get("code")) for answer in answers} == {
+        (httpx.codes.SERVICE_UNAVAILABLE, "backend-unavailable")
+    }
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
+    assert {answer.status_code for answer in again} <= {httpx.codes.OK, httpx.codes.CREATED}
+    assert stored == TOGETHER
+
+
+async def post_as(client: httpx.AsyncClient, job_id: str) -> httpx.Response:
+    return await client.post("/jobs", json={"job_type": "count", "id": job_id})

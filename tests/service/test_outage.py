@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from jdobb_async_queue import JobContext, JobQueue, JobRouter
+from jdobb_async_queue import BackendUnavailable, JobContext, JobQueue, JobRouter
 from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_service import supervisor
 from jdobb_service.app import create_app
+from jdobb_service.job_types import JobTypes
+from jdobb_service.problems import Problem
 from jdobb_service.settings import Settings
 from tests.support.outage import FailingBackend
 from tests.support.redis_server import RedisServer
@@ -55,6 +57,60 @@ async def test_an_outage_is_said_as_such_and_passes():
         assert (await service.client.get("/readyz")).status_code == 200
         assert (await service.client.post(f"/jobs/{job_id}/cancel")).status_code == 200
     await queue.close()  # a queue of one's own is left open
+
+
+class StandingStill(MemoryBackend):
+    """A backend that answers the question for job types when it is let go, and then with a refusal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stands = asyncio.Event()
+        self.goes_on = asyncio.Event()
+        self.asked = 0
+
+    async def job_types(self) -> Any:
+        self.asked += 1
+        self.stands.set()
+        await self.goes_on.wait()
+        msg = "no answer"
+        raise BackendUnavailable(msg)
+
+
+async def test_jobs_are_not_refused_one_after_another_while_the_backend_stands_still():
+    backend = StandingStill()
+    async with JobQueue(backend) as queue:
+        job_types = JobTypes(queue, [], closed=False)
+        checks = [asyncio.ensure_future(job_types.check("a", {})) for _ in range(12)]
+        await backend.stands.wait()
+        backend.goes_on.set()
+        found = await asyncio.gather(*checks, return_exceptions=True)
+    assert {type(error) for error in found} == {BackendUnavailable}
+    assert backend.asked == 1
+
+
+async def test_a_schema_that_is_set_while_others_are_read_is_waited_for():
+    stands, goes_on = asyncio.Event(), asyncio.Event()
+    async with JobQueue(MemoryBackend()) as queue:
+        job_types = JobTypes(queue, [], closed=False)
+        asking = queue.backend.job_types
+
+        async def slowly() -> Any:
+            found = await asking()
+            stands.set()
+            await goes_on.wait()
+            return found
+
+        queue.backend.job_types = slowly  # type: ignore[method-assign]
+        early = asyncio.ensure_future(job_types.check("a", {}))
+        await stands.wait()
+        await queue.set_job_type("a", schema={"required": ["to"]})
+        job_types.changed()
+        late = asyncio.ensure_future(job_types.check("a", {}))
+        await asyncio.sleep(0)
+        goes_on.set()
+        await early
+        with pytest.raises(Problem):
+            await late
 
 
 async def test_a_stream_whose_backend_goes_away_ends_without_an_end_and_can_be_continued():
