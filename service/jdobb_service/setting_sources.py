@@ -11,11 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from jdobb_service.keys import ApiKey
 from jdobb_service.masking import MASK, without_password
-from jdobb_service.near import near
-from jdobb_service.settings import FILE_VARIABLE, PREFIX, Settings, read_file
-
-_OTHER_VARIABLES = {FILE_VARIABLE, f"{PREFIX}URL", f"{PREFIX}API_KEY"}
-"""Variables that are no settings of the service, but of the command or of where settings are."""
+from jdobb_service.settings import PREFIX, Settings, read_file
 
 Source = Literal["argument", "environment", "file", "default"]
 
@@ -43,23 +39,6 @@ def shown_settings(settings: Settings, arguments: Collection[str] = ()) -> list[
 
     names = type(settings).model_fields
     return [Setting(name, _shown(name, getattr(settings, name)), source(name)) for name in names]
-
-
-def unknown_variables(*, only_mistyped: bool = False) -> list[str]:
-    """Return a sentence for each variable of the environment that looks like a setting and is none.
-
-    Other programs may have reasons for such names; ``only_mistyped`` leaves out what is near no setting.
-    """
-    known = {name.upper() for name in Settings.model_fields}
-    found = []
-    for variable in sorted(os.environ):
-        name = variable.upper().removeprefix(PREFIX)
-        if variable.upper() in _OTHER_VARIABLES or not variable.upper().startswith(PREFIX) or name in known:
-            continue
-        meant = near(name, known, prefix=PREFIX)
-        if meant or not only_mistyped:
-            found.append(f"{variable} is no setting{meant}")
-    return found
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -67,7 +67,7 @@ def test_a_named_settings_file_must_be_there(monkeypatch: pytest.MonkeyPatch, tm
     ("given", "said"),
     [
         ({"port": 70_000}, "port: .*65535, got 70000"),
-        ({"prot": 1}, "prot: "),
+        ({"prot": 1}, "'prot'; did you mean port"),
         ({"lease": "soon"}, "lease: .*got 'soon'"),
         ({"retention": "nan"}, "retention: .*finite"),
         ({"max_streams": 0}, "max_streams: "),

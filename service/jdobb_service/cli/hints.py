@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def tell_of_mistyped_variables() -> None:
     """Say which variables of the environment are near a setting and set nothing."""
-    from jdobb_service.setting_sources import unknown_variables
+    from jdobb_service.variables import unknown_variables
 
     for said in unknown_variables(only_mistyped=True):
         note(f"jdobb: {said}")

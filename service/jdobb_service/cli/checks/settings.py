@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jdobb_service.cli.checks.finding import Finding, ok, warning
-from jdobb_service.setting_sources import shown_settings, unknown_variables
+from jdobb_service.setting_sources import shown_settings
 from jdobb_service.settings import DEFAULT_FILE, FILE_VARIABLE, Settings
+from jdobb_service.variables import unknown_variables
 
 
 def settings_findings(settings: Settings, arguments: set[str]) -> Iterator[Finding]:

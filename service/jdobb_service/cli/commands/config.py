@@ -14,8 +14,9 @@ def show(*, as_json: AsJson = False, backend_url: BackendUrl = None, namespace: 
     jdobb config show
     jdobb config show --json | jq .backend_url
     """
-    from jdobb_service.setting_sources import shown_settings, unknown_variables
+    from jdobb_service.setting_sources import shown_settings
     from jdobb_service.settings import load_settings
+    from jdobb_service.variables import unknown_variables
 
     arguments = {"backend_url": backend_url, "namespace": namespace}
     given = {name for name, value in arguments.items() if value is not None}
