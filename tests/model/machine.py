@@ -85,6 +85,10 @@ class Histories(RuleBasedStateMachine):
     def two_calls_at_once(self, first: Draft, second: Draft | None) -> None:
         """Make two calls side by side, or (None) one twice: all is as if one had come before the other."""
         pair = [draft(self.model) for draft in (first, second or first)]
+        if any(isinstance(call, calls.Maintain) for call in pair):  # steps, between which others may come
+            for call in pair:
+                self._make(call)
+            return
 
         async def both() -> list[Any]:
             return await asyncio.gather(*(call.ask(self.store.queue) for call in pair))
