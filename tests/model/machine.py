@@ -18,12 +18,10 @@ from jdobb_async_queue.backends.base import LeaseRef
 from tests.model import calls, readings
 from tests.model.calls import Call
 from tests.model.moves import Draft, a_job, any_draft, batches, picked, picks, queue_options
-from tests.model.reference import Job, Model, Options, millis
+from tests.model.reference import DAY, Model, Options, millis
 from tests.model.stores import UPDATES_KEPT, Store
 from tests.support.clock import ManualClock
 from tests.support.jobs import log_of, next_due
-
-offsets = st.sampled_from([-1, 0, 0, 1])
 
 
 class Histories(RuleBasedStateMachine):
@@ -68,10 +66,9 @@ class Histories(RuleBasedStateMachine):
 
     # -- what happens ----------------------------------------------------------------------------------
 
-    @rule(drafts=st.lists(any_draft(), min_size=1, max_size=6))
-    def some_calls(self, drafts: list[Draft]) -> None:
-        for draft in drafts:
-            self._make(draft(self.model))
+    @rule(draft=any_draft)
+    def one_call(self, draft: Draft) -> None:
+        self._make(draft(self.model))
 
     def _make(self, call: Call) -> None:
         answer = self.run(call.ask(self.store.queue))
@@ -81,10 +78,10 @@ class Histories(RuleBasedStateMachine):
         if isinstance(call, calls.Claim) and not answer:
             self._check_next_due(call.types)
 
-    @rule(first=any_draft(), second=st.none() | any_draft())
-    def two_calls_at_once(self, first: Draft, second: Draft | None) -> None:
-        """Make two calls side by side, or (None) one twice: all is as if one had come before the other."""
-        pair = [draft(self.model) for draft in (first, second or first)]
+    @rule(first=any_draft, second=any_draft)
+    def two_calls_at_once(self, first: Draft, second: Draft) -> None:
+        """Make two calls side by side: all is as if one of them had come before the other."""
+        pair = [first(self.model), second(self.model)]
         if any(isinstance(call, calls.Maintain) for call in pair):  # steps, between which others may come
             for call in pair:
                 self._make(call)
@@ -104,51 +101,65 @@ class Histories(RuleBasedStateMachine):
         assert orders, (pair, answers)
         self.model = orders[0]
 
-    @rule(seconds=st.sampled_from([None, None, None, 0.001, 0.5, 1, 2, 30]), pick=picks, off_by=offsets)
-    def time_passes(self, seconds: float | None, pick: int, off_by: int) -> None:
-        """Let some seconds pass, or (None) as much as until something is due, but for a millisecond."""
-        coming = sorted({at + off_by for at in self.model.instants() if at + off_by > self.model.now})
-        if seconds is None and coming:
-            at = picked(pick // 9, coming[:3] if pick % 9 else coming)
-            seconds = (at - self.model.now) / 1000
-        self.clock.advance(seconds or 0)
+    @rule(seconds=st.sampled_from([0.001, 0.5, 1, 1, 2, 2, 5, 30]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
         self.model.now = self.clock.now()
         if self.model.silent_workers():
             self._make(calls.Maintain())  # until then they may be forgotten, or may not
 
+    @rule(pick=picks, off_by=st.sampled_from([-1, 0, 0, 1]))
+    def time_passes_until_something_is_due(self, pick: int, off_by: int) -> None:
+        coming = sorted({at + off_by for at in self.model.instants() if at + off_by > self.model.now})
+        if coming:
+            self.time_passes((picked(pick, coming) - self.model.now) / 1000)
+
+    @rule(really=st.sampled_from([True, False, False, False]))
+    def a_day_passes(self, really: bool) -> None:
+        if really:
+            self.time_passes((DAY + 1) / 1000)
+
     @precondition(lambda self: self.store.outlives)
-    @rule(in_good_order=st.booleans())
-    def everything_stops_and_starts(self, in_good_order: bool) -> None:
-        self.run(self.store.reopen() if in_good_order else self.store.crash())
+    @rule()
+    def everybody_opens_anew(self) -> None:
+        self.run(self.store.reopen())
+
+    @precondition(lambda self: self.store.outlives)
+    @rule()
+    def a_crash(self) -> None:
+        self.run(self.store.crash())
 
     # -- what can be read ------------------------------------------------------------------------------
 
-    @rule(job=picks, place=picks)
-    def all_else_is_right(self, job: int, place: int) -> None:
-        self.the_store_is_sound()
+    @rule()
+    def figures_are_right(self) -> None:
         queue = self.store.queue
         assert self.run(readings.read_stats(queue)) == self.model.stats()
         assert self.run(readings.read_history(queue)) == self.model.history()
         assert self.run(readings.read_error_groups(queue)) == self.model.error_groups()
         assert self.run(readings.read_job_types(queue)) == self.model.type_settings()
         assert self.run(readings.read_workers(queue)) == readings.workers(self.model)
-        job_id = a_job(self.model, job)
-        if job_id in self.model.jobs:
-            self._check_watch(self.model.jobs[job_id], place)
 
+    @rule()
     def the_store_is_sound(self) -> None:
         self.run(self.store.check())
 
-    def _check_watch(self, job: Job, place: int) -> None:
-        """Check that a watch that was cut at some place goes on there, or tells of the gap."""
-        log = self.run(log_of(self.store.queue, job.id))
-        is_trimmed = len(job.log) > len(log)
+    @rule(job=picks, place=picks)
+    def a_watch_goes_on_where_it_was_cut(self, job: int, place: int) -> None:
+        job_id = a_job(self.model, job)
+        if job_id not in self.model.jobs:
+            return
+        known = self.model.jobs[job_id]
+        log = self.run(log_of(self.store.queue, job_id))
+        is_trimmed = len(known.log) > len(log)
         seqs = [each.seq for each in log]
         cut = place % (len(log) + 1)
         after = seqs[cut - 1] if cut else 0
-        got = self.run(readings.watch(Broadcaster(self.store.queue), job.id, after, seqs[-1] if seqs else 0))
+        got = self.run(readings.watch(Broadcaster(self.store.queue), job_id, after, seqs[-1] if seqs else 0))
         if is_trimmed and not cut:
-            assert [(each.gap, each.seq, each.status.value) for each in got] == [(True, seqs[-1], job.status)]
+            assert [(each.gap, each.seq, each.status.value) for each in got] == [
+                (True, seqs[-1], known.status)
+            ]
         else:
             assert got == log[cut:]
 

@@ -393,7 +393,7 @@ class Model:
         """Answer with the instant at which to claim again, after a claim that found nothing."""
         due: list[int | None] = [job.lease_ends for job in self._of("processing")]
         due += [job.start_by for job in self._of("pending")]
-        for job_type in {job.job_type for job in self.jobs.values()} if types is None else types:
+        for job_type in {job.job_type for job in self._of("pending")} if types is None else types:
             if self.is_paused(job_type):
                 due.append(self.pauses[job_type][0])
             else:

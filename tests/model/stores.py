@@ -58,12 +58,7 @@ class Store:
         """Close in good order and open anew."""
         for queue in self.queues:
             await queue.close()
-        await self._open()
-
-    async def _open(self) -> None:
         self.queues = [self._queue() for _ in range(self.openings)]
-        for queue in self.queues:
-            await queue.open()
 
     async def crash(self) -> None:
         """End without closing anything, and open what is left."""
@@ -122,15 +117,12 @@ class SQLiteFile(Store):
         """Go on with what a killed process would have left: the files as they stand, none of them closed."""
         left, abandoned = self.file.parent, self.queues
         self._crashes += 1
-        await self._copy(left)
-        await self._open()
-        for queue in abandoned:
-            await queue.close()
-
-    async def _copy(self, left: Path) -> None:
-        """Copy by another process: whoever opens and closes a file drops all his process's locks on it."""
+        # By another process: whoever opens and closes a file drops all locks that his process has on it.
         copying = await asyncio.create_subprocess_exec("cp", "-R", left, self.file.parent)
         assert await copying.wait() == 0
+        self.queues = [self._queue() for _ in range(self.openings)]
+        for queue in abandoned:
+            await queue.close()
 
     async def close(self) -> None:
         await super().close()

@@ -15,7 +15,7 @@ from tests.model.stores import Memory, Redis, SQLiteFile, SQLiteMemory, Store
 from tests.support.redis_server import RedisServer
 
 STEPS = 40
-SHARE = {"memory": 0.25, "sqlite-memory": 0.15, "sqlite-file": 0.08, "redis": 0.08}
+SHARE = {"memory": 0.3, "sqlite-memory": 0.2, "sqlite-file": 0.1, "redis": 0.1}
 """How many histories a store gets of those that the profile allows: what is quick gets more."""
 
 
