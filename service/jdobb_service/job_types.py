@@ -89,19 +89,19 @@ class JobTypes:
     async def _read(self) -> None:
         began, changes = asyncio.get_running_loop().time(), self._changes
         stored = frozenset(await self._queue.backend.job_types()) if self._closed else self._stored
-        schemas = {
-            info.job_type: info.payload_schema
+        self._schemas = {
+            info.job_type: self._kept(info.job_type, info.payload_schema)
             for info in await self._queue.job_types()
             if info.payload_schema is not None
         }
-        known, self._schemas = self._schemas, {}
-        for job_type, schema in schemas.items():
-            before = known.get(job_type)
-            is_same = before is not None and before.schema == schema
-            self._schemas[job_type] = before if before is not None and is_same else _Stored(schema)
         self._stored, self._known_changes = stored, changes
         if changes == self._changes:
             self._fresh_until = began + _FRESH
+
+    def _kept(self, job_type: str, schema: dict[str, Any]) -> _Stored:
+        """Return the schema as it is known, if it is the same: making it ready takes time."""
+        known = self._schemas.get(job_type)
+        return known if known is not None and known.schema == schema else _Stored(schema)
 
     def _end_reading(self, reading: asyncio.Task[None]) -> None:
         self._reading = None

@@ -1,4 +1,4 @@
-"""Memory backends that are wrong in one way each, which the simulation or the random histories must find."""
+"""Memory backends that are wrong in one way each, which the simulation must find."""
 
 from __future__ import annotations
 
@@ -14,21 +14,16 @@ from jdobb_async_queue.backends.base import (
     ClaimRequest,
     LeaseAnswer,
     LeaseRef,
-    ListQuery,
-    RecordPage,
     Stored,
     Swept,
     UpdatePage,
 )
 from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_async_queue.backends.memory.indexes import Ready
-from jdobb_async_queue.backends.memory.jobs import Jobs
 from jdobb_async_queue.lifecycle import expire, rescue
-from jdobb_async_queue.models import Idempotency, JobTypeStats
-from jdobb_async_queue.records import JobRecord, NewRecord, Retention, UpdateRecord, WorkerBeat
+from jdobb_async_queue.models import TERMINAL, Idempotency
+from jdobb_async_queue.records import JobRecord, NewRecord, Retention
 from jdobb_async_queue.transitions import LIVE, RETRYABLE, Transition, advance, start
-
-TERMINAL = frozenset({"complete", "failed", "cancelled"})
 
 # -- settling ------------------------------------------------------------------------------------------------
 
@@ -74,53 +69,6 @@ class KeepsRefusedResults(MemoryBackend):
                 spoiled.results = change.results
                 self._jobs.renew(spoiled)
         return answers
-
-
-class RefusesRepetitions(MemoryBackend):
-    """A settling call that is repeated, since its answer was lost, is refused."""
-
-    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
-        new.settled = None
-        super()._move(old, new, *args)
-
-
-class LosesThePlace(MemoryBackend):
-    """A job that is given back stands behind those that became ready meanwhile."""
-
-    def _apply_one(self, old: JobRecord, change: Transition, now: int) -> JobRecord:
-        if change.verb == "release" and change.delay is None:
-            change = replace(change, delay=0)
-        return super()._apply_one(old, change, now)
-
-
-class RetriesOnceTooOften(MemoryBackend):
-    """A job fails one attempt later than it should."""
-
-    def _apply_one(self, old: JobRecord, change: Transition, now: int) -> JobRecord:
-        most = self._with_type(old).effective().retry.max_attempts
-        if change.verb == "fail" and change.status == "failed" and old.failures + 1 == most:
-            assert change.failure is not None
-            change = Transition.retry_later(old.id, change.failure, 0, lease_token=change.lease_token)
-        return super()._apply_one(old, change, now)
-
-
-class RetriesWithoutAFreshStart(MemoryBackend):
-    """A job that an operator retries has the failures that it had."""
-
-    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
-        if old.completed_at is not None and new.status == "pending":
-            new.failures = old.failures
-        super()._move(old, new, *args)
-
-
-class DeletesTheLive(MemoryBackend):
-    """A job may be deleted while it waits."""
-
-    async def delete(self, job_ids: Sequence[str]) -> list[Outcome]:
-        for record in [self._jobs.get(job_id) for job_id in job_ids]:
-            if record is not None and record.status == "pending":
-                self._remove(record)
-        return await super().delete(job_ids)
 
 
 # -- claims and leases ---------------------------------------------------------------------------------------
@@ -189,68 +137,6 @@ class NeverTellsOfCancellations(MemoryBackend):
         return [LeaseAnswer("ok", 1000) if each.status == "cancelled" else each for each in answers]
 
 
-class IgnoresPriorities(MemoryBackend):
-    """A claim takes what has been ready longest."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._jobs.ready.__class__ = _Fair
-
-
-class _Fair(Ready):
-    def best(self, job_types: list[str], now: int) -> str | None:
-        for job_type in job_types:
-            self._promote(job_type, now)
-        heaps = [self._due[job_type] for job_type in job_types if job_type in self._due]
-        entries = [entry for heap in heaps for entry in heap._entries if self._is_due(entry)]
-        return min(entries, key=lambda entry: entry[1:], default=(None,))[-1]
-
-
-class ClaimsTypeByType(MemoryBackend):
-    """A claim of several types takes the first type's jobs first."""
-
-    async def claim_pending_jobs(self, request: ClaimRequest) -> Claimed:
-        for job_type in request.job_types or self._jobs.types:
-            claimed = await super().claim_pending_jobs(replace(request, job_types=(job_type,)))
-            if claimed.records:
-                return claimed
-        return await super().claim_pending_jobs(request)
-
-
-class ForgetsPauses(MemoryBackend):
-    """A paused job type is claimed from."""
-
-    def _is_paused(self, job_type: str, now: int) -> bool:
-        return False
-
-
-class RenewsByHeartbeatsAlone(MemoryBackend):
-    """An update with the lease's token does not renew the lease."""
-
-    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
-        if old.status == new.status == "processing":
-            new.lease_expires_at = old.lease_expires_at
-        super()._move(old, new, *args)
-
-
-class LetsProgressFall(MemoryBackend):
-    """Progress goes backwards within an attempt."""
-
-    def _apply_one(self, old: JobRecord, change: Transition, now: int) -> JobRecord:
-        if change.verb == "update" and change.progress is not None:
-            old = replace(old, progress=0.0)
-        return super()._apply_one(old, change, now)
-
-
-class KeepsTheVersion(MemoryBackend):
-    """Who waits for another version does not learn of progress."""
-
-    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
-        if old.status == new.status == "processing":
-            new.version = old.version
-        super()._move(old, new, *args)
-
-
 # -- rescues -------------------------------------------------------------------------------------------------
 
 
@@ -310,34 +196,6 @@ class NeverRescues(MemoryBackend):
     def _sweep(self, limit: int, retention: Retention, now: int) -> Swept:
         self._jobs._leases._entries.clear()
         return super()._sweep(limit, retention, now)
-
-
-class RescuesLate(MemoryBackend):
-    """A lease is still good in the millisecond in which it ends."""
-
-    def _sweep(self, limit: int, retention: Retention, now: int) -> Swept:
-        return super()._sweep(limit, retention, now - 1)
-
-
-class NeverExpires(MemoryBackend):
-    """A job may start after its ttl, if nobody claims it in time."""
-
-    def _sweep(self, limit: int, retention: Retention, now: int) -> Swept:
-        self._jobs._deadlines._entries.clear()
-        return super()._sweep(limit, retention, now)
-
-
-class PrunesEarly(MemoryBackend):
-    """A job is removed a second before its retention is over."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._jobs.__class__ = _Hasty
-
-
-class _Hasty(Jobs):
-    def pop_past_retention(self, now: int) -> JobRecord | None:
-        return super().pop_past_retention(now + 1000)
 
 
 # -- attempts ------------------------------------------------------------------------------------------------
@@ -406,53 +264,6 @@ class AcknowledgesBeforeStoring(MemoryBackend):
             await super().store(jobs, **options)
 
 
-class ForgetsTheBody(MemoryBackend):
-    """An idempotency key is replayed whatever the body is."""
-
-    async def store(
-        self, jobs: Sequence[NewRecord], *, idempotency: Idempotency | None = None
-    ) -> list[Stored]:
-        bound = None if idempotency is None else self._idempotency.find(idempotency, self.now())
-        if idempotency is not None and bound is not None:
-            idempotency = idempotency.model_copy(update={"fingerprint": bound.fingerprint})
-        return await super().store(jobs, idempotency=idempotency)
-
-
-class KeepsUniqueKeys(MemoryBackend):
-    """A cancelled job holds its unique key."""
-
-    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
-        if new.status == "cancelled":
-            new.holds_key = old.holds_key
-        super()._move(old, new, *args)
-
-
-class FreesUniqueKeysAtTheStart(MemoryBackend):
-    """A unique key is free again as soon as its job starts."""
-
-    def _move(self, old: JobRecord, new: JobRecord, *args: Any) -> None:
-        if new.status == "processing":
-            new.holds_key = False
-        super()._move(old, new, *args)
-
-
-class StoresHalfABatch(MemoryBackend):
-    """What came before the job that is refused stays."""
-
-    def _undo(self, undo: list[tuple[str, JobRecord | None]]) -> None:
-        pass
-
-
-class CountsTheRunning(MemoryBackend):
-    """A job type is full although some of its jobs run already."""
-
-    def _check_room(self, new: NewRecord) -> None:
-        running = self._jobs.count(new.job_type, "processing")
-        if new.max_pending is not None:
-            new = replace(new, max_pending=max(0, new.max_pending - running))
-        super()._check_room(new)
-
-
 # -- updates -------------------------------------------------------------------------------------------------
 
 
@@ -472,52 +283,3 @@ class RepeatsAnUpdate(MemoryBackend):
         if page is None or not page.updates:
             return page
         return await super().read_updates(job_id, max(0, after - 1), limit)
-
-
-class SaysNothingOfRescues(MemoryBackend):
-    """A rescue is in no log."""
-
-    def _move(self, old: JobRecord, new: JobRecord, update: UpdateRecord | None, *args: Any) -> None:
-        super()._move(old, new, None if new.losses > old.losses else update, *args)
-
-
-# -- reading and the rest ------------------------------------------------------------------------------------
-
-
-class SkipsAtTheEndOfAPage(MemoryBackend):
-    """A page of a list begins one job too late."""
-
-    async def list_jobs(self, query: ListQuery) -> RecordPage:
-        page = await super().list_jobs(query)
-        return page if query.after is None else RecordPage(page.records[1:], page.last)
-
-
-class MiscountsTheReady(MemoryBackend):
-    """A job that is due in this millisecond counts as delayed."""
-
-    def now(self) -> int:
-        return super().now() - 1 if self._counting else super().now()
-
-    _counting = False
-
-    async def stats(self) -> dict[str, JobTypeStats]:
-        self._counting = True
-        try:
-            return await super().stats()
-        finally:
-            self._counting = False
-
-
-class IgnoresJobTypes(MemoryBackend):
-    """The settings of a job type are kept, and heeded nowhere."""
-
-    def _with_type(self, record: JobRecord) -> JobRecord:
-        return record
-
-
-class ForgetsDirectives(MemoryBackend):
-    """A worker that was told to be quiet hears nothing of it."""
-
-    async def beat_worker(self, beat: WorkerBeat) -> str:
-        await super().beat_worker(beat)
-        return "run"
