@@ -53,6 +53,17 @@ class Bench:
         with running(self.command_of(peer), {"url": url or self.redis.url, "do": do, **request}) as program:
             yield program
 
+    def drain(self, url: str, **request: object) -> dict[str, float]:
+        """Let ourselves drain a store, and return how fast that was and what each job cost."""
+        with self.program(self.ours, "drain", url=url, job="noop", **request) as program:
+            program.expect("ready")
+            program.go()
+            drained = program.expect("drained")
+        return {
+            "jobs/s": drained["jobs"] / drained["seconds"],
+            "CPU µs/job": drained["cpu"] / drained["jobs"] * 1e6,
+        }
+
     @contextmanager
     def new_folder(self) -> Iterator[Path]:
         """Give an empty folder on the disk of this repository, for stores; it is gone afterwards."""

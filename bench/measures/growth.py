@@ -74,17 +74,9 @@ def _drain_among(bench: Bench, store: str, url: str, pending: int) -> None:
 
 def _drain(bench: Bench, case: str, url: str, pending: int = 0, types: int = 1) -> None:
     jobs = bench.jobs(10_000)
-    request = {"job": "noop", "fill": jobs + pending, "jobs": jobs, "slots": _SLOTS}
 
     def sample() -> dict[str, float]:
-        with bench.program(bench.ours, "drain", url=url, types=types, **request) as program:
-            program.expect("ready")
-            program.go()
-            drained = program.expect("drained")
-        return {
-            "jobs/s": drained["jobs"] / drained["seconds"],
-            "CPU µs/job": drained["cpu"] / drained["jobs"] * 1e6,
-        }
+        return bench.drain(url, types=types, fill=jobs + pending, jobs=jobs, slots=_SLOTS)
 
     bench.attempt(NAME, OURS, case, sample)
 

@@ -62,14 +62,6 @@ def _drain(bench: Bench, store: str, slots: int) -> None:
     def sample() -> dict[str, float]:
         with bench.new_folder() as folder:
             url = "memory://" if store == "memory" else f"sqlite:///{folder / 'jobs.db'}"
-            request = {"job": "noop", "fill": jobs, "jobs": jobs, "slots": slots}
-            with bench.program(bench.ours, "drain", url=url, **request) as program:
-                program.expect("ready")
-                program.go()
-                drained = program.expect("drained")
-        return {
-            "jobs/s": drained["jobs"] / drained["seconds"],
-            "CPU µs/job": drained["cpu"] / drained["jobs"] * 1e6,
-        }
+            return bench.drain(url, fill=jobs, jobs=jobs, slots=slots)
 
     bench.attempt(NAME, OURS, case_of(store, f"drain, {slots} slots"), sample)
