@@ -39,15 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bench = Bench(peers, redis, rounds, scale, quick=chosen.quick)
             facts["Redis"] = _redis_version(redis)
             facts["versions"] = _set_up(bench, [measure.NAME for measure in measures])
+            facts["rounds"] = bench.rounds
             for measure in measures:
                 measure.measure(bench)
+                quick = " (--quick: too short to judge by)" if chosen.quick else ""
+                facts["took"] = f"{time.monotonic() - begun:.0f} s{quick}"
+                text = _write(
+                    chosen.out, bench, measures, facts
+                )  # each time: a broken-off run has its report
         finally:
             redis.stop()
-    facts["rounds"] = bench.rounds
-    facts["took"] = (
-        f"{time.monotonic() - begun:.0f} s{' (--quick: too short to judge by)' if chosen.quick else ''}"
-    )
-    _write(chosen.out, bench, measures, facts)
+    print(text)
+    print(f"written to {chosen.out}/report.md and report.json", file=sys.stderr)
     return 0
 
 
@@ -71,7 +74,8 @@ def _redis_version(redis: RedisServer) -> str:
     return f"{name} {version}, nothing saved to disk"
 
 
-def _write(out: Path, bench: Bench, measures: list[Any], facts: dict[str, Any]) -> None:
+def _write(out: Path, bench: Bench, measures: list[Any], facts: dict[str, Any]) -> str:
+    """Write what is measured so far, and return it as people read it."""
     out.mkdir(parents=True, exist_ok=True)
     shown = {name: value for name, value in facts.items() if name != "versions"}
     text = report.markdown(bench.results, measures, bench.peers, shown)
@@ -83,8 +87,7 @@ def _write(out: Path, bench: Bench, measures: list[Any], facts: dict[str, Any]) 
         "results": bench.results.as_json(),
     }
     (out / "report.json").write_text(json.dumps(everything, indent=1, ensure_ascii=False), encoding="utf-8")
-    print(text)
-    print(f"written to {out}/report.md and report.json", file=sys.stderr)
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:
