@@ -44,9 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 measure.measure(bench)
                 quick = " (--quick: too short to judge by)" if chosen.quick else ""
                 facts["took"] = f"{time.monotonic() - begun:.0f} s{quick}"
-                text = _write(
-                    chosen.out, bench, measures, facts
-                )  # each time: a broken-off run has its report
+                # each time, so that a run which is broken off has its report
+                text = _write(chosen.out, bench, measures, facts)
         finally:
             redis.stop()
     print(text)

@@ -106,11 +106,17 @@ def _start(client: httpx.Client, job_type: str) -> str:
     return job.json()["id"]
 
 
+async def _waiting(client: httpx.AsyncClient, requests: int) -> bool:
+    """Tell whether so many requests wait: not before that have they come in at the service."""
+    return f"jdobb_waiting_requests {requests}.0\n" in (await client.get("/metrics")).text
+
+
 async def test_an_open_stream_and_a_waiting_look_end_cleanly_at_a_signal(tmp_path: Path):
     with started(tmp_path, "--shutdown-grace", "1") as service:
         async with httpx.AsyncClient(base_url=service.url, timeout=WITHIN) as client:
             job_id = (await client.post("/jobs", json={"job_type": "nobody"})).json()["id"]
             look = asyncio.create_task(client.get(f"/jobs/{job_id}?wait=20"))
+            await eventually(lambda: _waiting(client, 1))
             async with client.stream("GET", f"/jobs/{job_id}/events") as answer:
                 stream = events(answer)
                 await anext(stream)
@@ -185,6 +191,7 @@ async def test_a_stream_a_wait_and_a_stalled_reader_together_end_within_the_grac
                     client.post("/jobs", json={"job_type": "nobody"}, headers={"prefer": "wait=20"})
                 ),
             ]
+            await eventually(lambda: _waiting(client, 2))
             stalled, writer = await asyncio.open_connection(
                 "127.0.0.1", int(service.url.rpartition(":")[2]), limit=1
             )
