@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jdobb_async_queue import JobQueue
-from jdobb_async_queue.backends.redis import RedisBackend, connection
+from jdobb_async_queue.backends.redis import RedisBackend, connection, pool
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer, shared_server
 
@@ -19,7 +19,7 @@ from tests.support.redis_server import RedisServer, shared_server
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no call give up because the machine is slow; what is about giving up says when."""
     monkeypatch.setattr(connection, "PATIENCE", 600.0)
-    monkeypatch.setattr(connection, "TIMEOUT", 600.0)
+    monkeypatch.setattr(pool, "TIMEOUT", 600.0)
 
 
 @pytest.fixture(scope="session")

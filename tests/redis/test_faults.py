@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from jdobb_async_queue import BackendError, BackendUnavailable, JobQueueError, NewJob, RetryPolicy, Worker
-from jdobb_async_queue.backends.redis import connection
+from jdobb_async_queue.backends.redis import connection, pool
 from tests.support.jobs import TYPE, claim_job, get_job, make_job, start_job
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.waiting import WITHIN, eventually
@@ -358,7 +358,7 @@ def test_a_call_is_tried_for_no_more_than_ten_seconds():
 
 
 async def test_a_silent_server_is_unavailable(open_queue, proxy, monkeypatch):
-    monkeypatch.setattr(connection, "TIMEOUT", 0.2)
+    monkeypatch.setattr(pool, "TIMEOUT", 0.2)
     monkeypatch.setattr(connection, "_LAST_TRY", 0.1)
     queue = open_queue(proxy.url)
     await queue.open()

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from jdobb_async_queue import Broadcaster, Worker
-from jdobb_async_queue.backends.redis import connection, hub, waker
+from jdobb_async_queue.backends.redis import hub, pool, waker
 from tests.support.jobs import TYPE, claim_job, get_job, make_job, start_job
 from tests.support.waiting import WITHIN, eventually
 
@@ -17,7 +17,7 @@ from tests.support.waiting import WITHIN, eventually
 @pytest.fixture(autouse=True)
 def watchful(monkeypatch):
     """Let the watchdogs look more often."""
-    monkeypatch.setattr(connection, "TIMEOUT", 0.4)
+    monkeypatch.setattr(pool, "TIMEOUT", 0.4)
     monkeypatch.setattr(hub, "PING_EVERY", 0.2)
     monkeypatch.setattr(hub, "ANSWER_WITHIN", 0.2)
     monkeypatch.setattr(waker, "BLOCK", 0.4)
@@ -37,7 +37,7 @@ async def replaced(proxy):
 
 async def test_the_system_looks_after_silent_connections(queue):
     await queue.open()
-    [link] = queue.backend._connection._client.connection_pool._available_connections
+    [link] = queue.backend._connection._calls._idle
     opened = link._writer.get_extra_info("socket")
 
     assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -98,7 +98,7 @@ async def test_subscriptions_hear_after_they_were_made_again(queue, direct, prox
 @pytest.fixture
 def trusting(watchful, monkeypatch):
     """Let an answer take as long as it does: what is silent for a while is not gone."""
-    monkeypatch.setattr(connection, "TIMEOUT", 600.0)
+    monkeypatch.setattr(pool, "TIMEOUT", 600.0)
     monkeypatch.setattr(hub, "ANSWER_WITHIN", 600.0)
 
 

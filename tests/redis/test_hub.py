@@ -9,7 +9,7 @@ import pytest
 
 from jdobb_async_queue import Broadcaster, JobUpdate, broadcaster
 from jdobb_async_queue.backends.base import UPDATES_KEPT
-from jdobb_async_queue.backends.redis import connection, hub
+from jdobb_async_queue.backends.redis import hub, pool
 from jdobb_async_queue.queue import reader
 from jdobb_async_queue.records import UpdateRecord
 from jdobb_async_queue.transitions import Transition
@@ -200,7 +200,7 @@ async def test_updates_that_are_published_while_the_connection_is_broken_are_see
 async def test_a_connection_without_another_end_is_noticed(queue, direct, proxy, bells_only, monkeypatch):
     monkeypatch.setattr(hub, "PING_EVERY", 0.05)
     monkeypatch.setattr(hub, "ANSWER_WITHIN", 0.2)
-    monkeypatch.setattr(connection, "TIMEOUT", 0.5)
+    monkeypatch.setattr(pool, "TIMEOUT", 0.5)
     job = await start_job(direct)
     updates, follower = following(queue, job)
     await is_seen(updates, 0.0)

@@ -220,9 +220,7 @@ class RedisBackend(QueueBackend):
         if query.matches_nothing:
             return RecordPage([], None)
         if types is None:
-            types = [
-                name.decode() for name in await self._connection.command("SMEMBERS", self._prefix + "types")
-            ]
+            types = [name.decode() for name in await self._read(Operation("types", []))]
         return await listing.list_jobs(query, types, self._read, self.get)
 
     async def counts(self) -> dict[str, dict[str, int]]:

@@ -9,7 +9,6 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import hiredis
 import redis.asyncio
 from redis import exceptions
 from redis.asyncio.retry import Retry
@@ -17,6 +16,7 @@ from redis.backoff import NoBackoff
 
 from jdobb_async_queue.backends.forks import check_process
 from jdobb_async_queue.backends.redis.faults import Remedy, is_denied, remedy_for, translated
+from jdobb_async_queue.backends.redis.pool import CallPool
 from jdobb_async_queue.backends.redis.urls import connection_options, shown
 from jdobb_async_queue.errors import BackendUnavailable
 
@@ -30,23 +30,10 @@ logger = logging.getLogger("jdobb_async_queue")
 
 PATIENCE = 9.0
 """Seconds that a call goes on trying."""
-TIMEOUT = 5.0
-"""Seconds within which a reply must come."""
 _LAST_TRY = 0.5
-_MOST_CONNECTIONS = 16
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.025, 1.0
 RESENT = 3
 """The place of the argument that marks a call as sent again; see lua/run.lua."""
-
-
-class _PackedByHiredis(redis.asyncio.Connection):
-    """A connection over TCP whose commands are packed in C, not by the driver's Python, part after part.
-
-    A call has some hundred arguments; packing them took 218 µs, and so 24.
-    """
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        return [hiredis.pack_command(args)]
 
 
 class Connection:
@@ -56,26 +43,29 @@ class Connection:
         self.place = shown(url)
         self.is_closing = False
         self._url, self._rng = url, rng
-        self._client: redis.asyncio.Redis | None = None
+        self._calls: CallPool | None = None
         self._pid = os.getpid()
         self._denied: set[str] = set()
-        self._pools: weakref.WeakSet[redis.asyncio.ConnectionPool] = weakref.WeakSet()
+        self._pools: weakref.WeakSet[CallPool] = weakref.WeakSet()
+        self._clients: weakref.WeakSet[redis.asyncio.ConnectionPool] = weakref.WeakSet()
 
     async def open(self) -> None:
         """Connect."""
-        if self._client is None:
+        if self._calls is None:
             self._pid, self.is_closing = os.getpid(), False
-            self._client = self._new_client()
+            self._calls = self._new_pool()
 
     async def close(self) -> None:
         """Let go of all connections. Idempotent."""
-        pools, self._client = list(self._pools), None
+        pools, self._calls = list(self._pools), None  # those that a call still uses, too
         for pool in pools:
-            await _disconnect(pool)
+            await pool.close()
+        for client in list(self._clients):
+            await _disconnect(client)
 
     def pools(self) -> list[object]:
         """Return what holds connections."""
-        return list(self._pools)
+        return [*self._pools, *self._clients]
 
     @property
     def is_forked(self) -> bool:
@@ -93,8 +83,10 @@ class Connection:
         """
         options = connection_options(self._url, timeout) | {"retry": Retry(NoBackoff(), 0, ())}
         pool = redis.asyncio.ConnectionPool.from_url(self._url, max_connections=1, **options)
-        self._pools.add(pool)
-        return _raw(redis.asyncio.Redis(connection_pool=pool))
+        self._clients.add(pool)
+        client = redis.asyncio.Redis(connection_pool=pool)
+        client.response_callbacks.clear()  # the driver's views of replies differ between its versions
+        return client
 
     def tell_broken(self, what: str, error: Exception) -> None:
         """Log that a connection broke off: loudly, but once, where it will never hold."""
@@ -119,17 +111,17 @@ class Connection:
         ends = loop.time() + PATIENCE
         attempt = 0
         while True:
-            client = self._client
-            if client is None:
+            pool = self._calls
+            if pool is None:
                 raise BackendUnavailable(f"{self.place} is not open")
             try:
-                return await self._send(client, call, None if not attempt else ends - loop.time())
+                if not attempt:
+                    return await pool.call(call)
+                return await asyncio.wait_for(pool.call(call), max(ends - loop.time(), _LAST_TRY))
             except Exception as error:
-                if self._client is None:
+                if self._calls is None:
                     raise BackendUnavailable(f"{self.place} is closed") from error
                 remedy = remedy_for(error)
-                if self._client is not client and isinstance(error, AttributeError):
-                    remedy = Remedy.RESEND  # the driver's answer when its connection is closed under a call
                 is_late = loop.time() >= ends and remedy is not Remedy.LOAD
                 if remedy is Remedy.NONE or is_late:
                     raise translated(error, self.place) from error
@@ -139,46 +131,19 @@ class Connection:
                 continue
             if remedy is Remedy.RESEND and script is not None:
                 call[3 + int(call[2]) + RESENT] = "1"
-            if remedy in {Remedy.RESEND, Remedy.RECONNECT}:
-                await self._leave(client)
+            if remedy in {Remedy.RESEND, Remedy.RECONNECT} and self._calls is pool:
+                self._calls = self._new_pool()
+                await pool.leave()
             await asyncio.sleep(self._pause(attempt))
 
-    async def _send(self, client: redis.asyncio.Redis, call: list[Argument], within: float | None) -> Any:
-        try:
-            sending = client.execute_command(*call)  # type: ignore[no-untyped-call,unused-ignore]
-            if within is None:
-                return await sending
-            return await asyncio.wait_for(sending, max(within, _LAST_TRY))
-        finally:
-            if self._client is not client:  # left or closed, but for the connection that this call held
-                await _disconnect(client.connection_pool, idle_only=self._client is not None)
-
-    def _new_client(self) -> redis.asyncio.Redis:
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            self._url,
-            max_connections=_MOST_CONNECTIONS,
-            timeout=TIMEOUT,
-            connection_class=_PackedByHiredis,  # but for TLS and Unix sockets, which bring their own
-            **connection_options(self._url, TIMEOUT),
-        )
+    def _new_pool(self) -> CallPool:
+        pool = CallPool(self._url)
         self._pools.add(pool)
-        return _raw(redis.asyncio.Redis(connection_pool=pool))
-
-    async def _leave(self, client: redis.asyncio.Redis) -> None:
-        """Connect anew from now on; nobody may take a connection from a pool that is being disconnected."""
-        if self._client is client:
-            self._client = self._new_client()
-        await _disconnect(client.connection_pool, idle_only=True)
+        return pool
 
     def _pause(self, attempt: int) -> float:
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt, 10))
         return longest * (0.5 + 0.5 * self._rng.random())
-
-
-def _raw(client: redis.asyncio.Redis) -> redis.asyncio.Redis:
-    """Return the client without its own views of replies: they differ between its versions."""
-    client.response_callbacks.clear()
-    return client
 
 
 async def hang_up(client: redis.asyncio.Redis) -> None:
@@ -186,9 +151,9 @@ async def hang_up(client: redis.asyncio.Redis) -> None:
     await _disconnect(client.connection_pool)
 
 
-async def _disconnect(pool: redis.asyncio.ConnectionPool, *, idle_only: bool = False) -> None:
+async def _disconnect(pool: redis.asyncio.ConnectionPool) -> None:
     with contextlib.suppress(exceptions.RedisError, OSError, asyncio.TimeoutError):
-        await pool.disconnect(inuse_connections=not idle_only)
+        await pool.disconnect()
 
 
 async def end(task: asyncio.Task[None]) -> None:

@@ -3,14 +3,17 @@
 local SWEEP_PER_CLAIM = 100
 local EXPIRED_PER_CLAIM = 100
 local CHUNK = 16
-local MOVED_AT_ONCE = 1000 -- Lua passes no more than about 8000 values on
+local MOVED_AT_ONCE = 1000 -- as READ_AT_ONCE
+
+local is_pending = {} -- by job type: whether it has pending jobs, nil where that may have changed
+local first_rank = {} -- by job type: the weight of its first pending job, ready or not, as the claim began
 
 -- Return the members of the best ready jobs of one weight, at most `limit`, over all the types.
 local function best(job_types, rank, limit)
   local sources = {}
   local chunk = #job_types == 1 and limit or math.min(limit, CHUNK)
   for _, job_type in ipairs(job_types) do
-    local found = ready(job_type, rank, 0, chunk)
+    local found = first_rank[job_type] <= rank and ready(job_type, rank, 0, chunk) or {}
     if #found > 0 then
       sources[#sources + 1] = {job_type = job_type, found = found, next = 1, read = chunk}
     end
@@ -77,7 +80,12 @@ end
 local function with_pending(job_types)
   local found = {}
   for _, job_type in ipairs(job_types) do
-    if call('EXISTS', index_key('p', job_type)) == 1 then found[#found + 1] = job_type end
+    local score = call('ZRANGE', index_key('p', job_type), 0, 0, 'WITHSCORES')[2]
+    is_pending[job_type] = score ~= nil
+    if score then
+      first_rank[job_type] = math.floor(score / RANK)
+      found[#found + 1] = job_type
+    end
   end
   return found
 end
@@ -108,14 +116,22 @@ local function move_started(job_type, started)
   end
 end
 
--- Wake somebody else for a type of which a claim left something, ready now or later: whoever looks learns
--- when. The claimer has all that it asked for and waits no more.
-local function leave_to_others(job_type)
+-- Tell whether there is something of a type to be claimed, now or later.
+local function is_left(job_type)
   local has_end = not is_paused(job_type) or settings_of(job_type)[2]
-  if has_end and call('EXISTS', index_key('p', job_type)) == 1 then
-    wake(job_type)
-  else
-    call('ZREM', marker(job_type), '1')
+  if has_end and is_pending[job_type] == nil then
+    is_pending[job_type] = call('EXISTS', index_key('p', job_type)) == 1
+  end
+  return has_end and is_pending[job_type]
+end
+
+local function remove_markers(job_types)
+  for first = 1, #job_types, MOVED_AT_ONCE do
+    local markers = {}
+    for n = first, math.min(#job_types, first + MOVED_AT_ONCE - 1) do
+      markers[#markers + 1] = marker(job_types[n])
+    end
+    call('DEL', unpack(markers))
   end
 end
 
@@ -128,6 +144,8 @@ function operations.claim(at)
   if remembered() then return {claimed_before(remembered()), '', ''} end
   sweep(SWEEP_PER_CLAIM, keep)
   local wanted = requested(at + 6, tonumber(ARGV[at + 5]))
+  foresee_settings(wanted)
+  is_pending, first_rank = {}, {}
   local job_types = claimable(wanted)
   local waiting = with_pending(job_types)
   local answer, claims, expired = {}, {}, 0
@@ -138,6 +156,7 @@ function operations.claim(at)
       local started = {}
       for _, found in ipairs(members) do
         local job_type, job = found[2], load(id_of(found[1]))
+        is_pending[job_type] = nil
         if not job or job.s ~= 'p' then
           call('ZREM', index_key('p', job_type), found[1])
         elseif job.sb and tonumber(job.sb) <= now then
@@ -156,14 +175,17 @@ function operations.claim(at)
     end
   end
   local is_full, is_broken_off = #answer == limit, expired == EXPIRED_PER_CLAIM
+  local without = {}
   for _, job_type in ipairs(is_full and wanted or job_types) do
-    if is_full or is_broken_off then
-      leave_to_others(job_type)
+    -- Who claimed all that it asked for waits no more: what it left is somebody else's.
+    if (is_full or is_broken_off) and is_left(job_type) then
+      wake(job_type)
     else
-      call('ZREM', marker(job_type), '1')
+      without[#without + 1] = job_type
     end
   end
+  remove_markers(without)
   if #claims > 0 then remember(table.concat(claims, ' ')) end
   if is_full then return {answer, '', ''} end
-  return {answer, is_broken_off and NOW or next_due(wanted), is_broken_off and '1' or ''}
+  return {answer, is_broken_off and NOW or next_due(wanted, is_pending), is_broken_off and '1' or ''}
 end

@@ -11,6 +11,11 @@ function operations.get(at, count)
   return answer
 end
 
+-- RETURNS    the job types that have jobs
+function operations.types()
+  return call('SMEMBERS', PREFIX .. 'types')
+end
+
 -- ARGUMENTS  id; the seq after which to read; how many at most
 -- RETURNS    {job, its log or false while it is not written out}, or false
 function operations.updates(at)

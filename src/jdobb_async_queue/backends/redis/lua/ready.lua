@@ -10,7 +10,8 @@ local function ready(job_type, rank, offset, count)
 end
 
 -- Return the next instant at which time alone changes what a claim of these types would find, or ''.
-local function next_due(job_types)
+-- `is_pending` is false for those that are known to have no pending job.
+local function next_due(job_types, is_pending)
   local due = math.huge
   for _, name in ipairs({'leases', 'deadlines'}) do
     due = math.min(due, tonumber(call('ZRANGE', PREFIX .. name, 0, 0, 'WITHSCORES')[2]) or math.huge)
@@ -18,7 +19,7 @@ local function next_due(job_types)
   for _, job_type in ipairs(job_types) do
     if is_paused(job_type) then
       due = math.min(due, tonumber(settings_of(job_type)[2] or math.huge))
-    else
+    elseif is_pending[job_type] ~= false then
       for rank = 0, 2 do
         local from = rank * RANK
         local found = call('ZRANGEBYSCORE', index_key('p', job_type), '(' .. text(from + now),

@@ -3,7 +3,20 @@
 -- type:<t>  o, p the operator's and the published settings as JSON, which nothing here reads;
 --           ol, pl their max_lost, om, pm their max_pending; paused, reason, until; v the version.
 
+local NO_SETTINGS = {false, false, false, false, false, false, false}
+local READ_AT_ONCE = 1000 -- Lua passes no more than about 8000 values on
 local settings_read = {}
+
+-- Find out at once which of many job types have no settings: mostly all.
+local function foresee_settings(job_types)
+  for first = 1, #job_types, READ_AT_ONCE do
+    local last = math.min(#job_types, first + READ_AT_ONCE - 1)
+    local are_set = call('SMISMEMBER', PREFIX .. 'settings', unpack(job_types, first, last))
+    for place, is_set in ipairs(are_set) do
+      if is_set == 0 then settings_read[job_types[first + place - 1]] = NO_SETTINGS end
+    end
+  end
+end
 
 -- Return {paused, until, ol, pl, om, pm, version} of a job type, each false where there is none.
 local function settings_of(job_type)

@@ -15,8 +15,6 @@ local function marker(job_type)
 end
 
 at_end[#at_end + 1] = function()
-  for job_type in pairs(woken) do
-    call('ZADD', marker(job_type), 0, '1')
-    call('ZADD', PREFIX .. 'wake', 0, '1')
-  end
+  for job_type in pairs(woken) do call('ZADD', marker(job_type), 0, '1') end
+  if next(woken) then call('ZADD', PREFIX .. 'wake', 0, '1') end
 end

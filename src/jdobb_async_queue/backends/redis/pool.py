@@ -1,0 +1,77 @@
+"""The driver's connections, one call at a time on each, without what its client does around a call.
+
+The client and its pools look at an idle connection before each call, count, time and report: a sixth
+of the time of an enqueue. Here a connection that broke while it was idle is found by the call that fails on
+it, and a call that failed is sent again anyway; see ``connection.py``. Commands are packed in C: a call has
+some hundred arguments, and the driver's Python took 218 µs for what takes 24.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import hiredis
+import redis.asyncio
+from redis import exceptions
+
+from jdobb_async_queue.backends.redis.urls import connection_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jdobb_async_queue.backends.redis.scripts import Argument
+
+TIMEOUT = 5.0
+"""Seconds within which a call is sent, and within which its reply must come."""
+
+
+class CallPool:
+    """Connections to one server: as many as there are calls at once, and idle ones are used again."""
+
+    def __init__(self, url: str) -> None:
+        self._driver = redis.asyncio.ConnectionPool.from_url(url, **connection_options(url, TIMEOUT))
+        self._idle: list[Any] = []
+        self._busy: set[Any] = set()
+        self._is_left = False
+
+    async def call(self, arguments: Sequence[Argument]) -> Any:
+        """Send one command and return its reply. Raises the driver's errors."""
+        link = self._idle.pop() if self._idle else self._driver.make_connection()  # type: ignore[no-untyped-call,unused-ignore]
+        self._busy.add(link)
+        try:
+            if not link.is_connected:
+                await link.connect()
+            packed = hiredis.pack_command(tuple(arguments))  # type: ignore[arg-type,unused-ignore]
+            await link.send_packed_command(packed)
+            return await link.read_response()
+        except exceptions.ResponseError:
+            raise
+        except BaseException:
+            await _hang_up(link, nowait=True)  # its reply may still be under way
+            raise
+        finally:
+            self._busy.discard(link)
+            if self._is_left:
+                await _hang_up(link, nowait=True)
+            elif link.is_connected:
+                self._idle.append(link)
+
+    async def leave(self) -> None:
+        """Close what is idle now, and each other connection when its call has ended."""
+        self._is_left = True
+        idle, self._idle = self._idle, []
+        for link in idle:
+            await _hang_up(link)
+
+    async def close(self) -> None:
+        """Close all connections; calls that are under way fail."""
+        await self.leave()
+        for link in list(self._busy):
+            await _hang_up(link)
+
+
+async def _hang_up(link: Any, *, nowait: bool = False) -> None:
+    with contextlib.suppress(exceptions.RedisError, OSError, asyncio.TimeoutError):
+        await link.disconnect(nowait=nowait)
