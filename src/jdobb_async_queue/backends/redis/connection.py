@@ -133,7 +133,7 @@ class Connection:
                 call[3 + int(call[2]) + RESENT] = "1"
             if remedy in {Remedy.RESEND, Remedy.RECONNECT} and self._calls is pool:
                 self._calls = self._new_pool()
-                await pool.leave()
+                pool.leave()
             await asyncio.sleep(self._pause(attempt))
 
     def _new_pool(self) -> CallPool:

@@ -34,44 +34,55 @@ class CallPool:
         self._driver = redis.asyncio.ConnectionPool.from_url(url, **connection_options(url, TIMEOUT))
         self._idle: list[Any] = []
         self._busy: set[Any] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._is_left = False
 
     async def call(self, arguments: Sequence[Argument]) -> Any:
         """Send one command and return its reply. Raises the driver's errors."""
         link = self._idle.pop() if self._idle else self._driver.make_connection()  # type: ignore[no-untyped-call,unused-ignore]
         self._busy.add(link)
+        is_answered = False
         try:
             if not link.is_connected:
                 await link.connect()
             packed = hiredis.pack_command(tuple(arguments))  # type: ignore[arg-type,unused-ignore]
             await link.send_packed_command(packed)
-            return await link.read_response()
+            reply = await link.read_response()
+            is_answered = True
         except exceptions.ResponseError:
+            is_answered = True
             raise
-        except BaseException:
-            await _hang_up(link, nowait=True)  # its reply may still be under way
-            raise
+        else:
+            return reply
         finally:
             self._busy.discard(link)
-            if self._is_left:
-                await _hang_up(link, nowait=True)
-            elif link.is_connected:
+            if is_answered and link.is_connected and not self._is_left:
                 self._idle.append(link)
+            else:
+                self._hang_up(link)  # its reply may still be under way
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """Close what is idle now, and each other connection when its call has ended."""
         self._is_left = True
         idle, self._idle = self._idle, []
         for link in idle:
-            await _hang_up(link)
+            self._hang_up(link)
 
     async def close(self) -> None:
         """Close all connections; calls that are under way fail."""
-        await self.leave()
-        for link in list(self._busy):
-            await _hang_up(link)
+        self.leave()
+        for link in self._busy:
+            self._hang_up(link)
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    def _hang_up(self, link: Any) -> None:
+        """Close a connection beside the caller, whom a cancellation may end before it is closed."""
+        task = asyncio.ensure_future(_disconnect(link))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
 
-async def _hang_up(link: Any, *, nowait: bool = False) -> None:
+async def _disconnect(link: Any) -> None:
     with contextlib.suppress(exceptions.RedisError, OSError, asyncio.TimeoutError):
-        await link.disconnect(nowait=nowait)
+        await link.disconnect()
