@@ -103,6 +103,11 @@ class UpdateRecord:
     results: bytes | None = None
     """Custom data; the results of a complete job are read from its record."""
 
+    @property
+    def size(self) -> int:
+        """Return about how many bytes its texts and its data have."""
+        return sum(len(part) for part in (self.message, self.error, self.results) if part)
+
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
