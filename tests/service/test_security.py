@@ -78,8 +78,8 @@ async def test_to_a_key_for_some_job_types_every_operation_on_a_job_of_another_s
             if path.endswith("/fail"):
                 body["error"] = {"message": "no"}
             answer, unknown = [
-                await service.client.request(method, path.replace("{id}", id), json=body, headers=caller)
-                for id in ("other", "unknown")
+                await service.client.request(method, path.replace("{id}", job_id), json=body, headers=caller)
+                for job_id in ("other", "unknown")
             ]
             assert (answer.status_code, code_of(answer)) == (404, "job-not-found"), path
             assert {**answer.json(), "request_id": ""} == {**unknown.json(), "request_id": ""}, path
