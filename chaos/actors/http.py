@@ -11,7 +11,8 @@ import httpx
 from chaos.actors.part import Part
 from chaos.history import Event, Fault, now
 
-_TIMEOUT = httpx.Timeout(20.0, connect=2.0)
+_TIMEOUT = httpx.Timeout(11.0, connect=2.0)
+"""Longer than the service waits for its store, and shorter than a drain does for something to move."""
 
 
 class Api:

@@ -84,9 +84,11 @@ def _settle_failure(
 
 def retry_delay(outcome: Failed, record: JobRecord, rng: random.Random) -> float | None:
     """Return the seconds until the next attempt, or None when this failure was the last."""
+    if outcome.retry is False:  # told without the settings, which may be what is broken
+        return None
     policy = record.effective().retry
     failures = record.failures + 1
-    if outcome.retry is False or failures >= policy.max_attempts:
+    if failures >= policy.max_attempts:
         return None
     if outcome.retry is None and outcome.retry_in is None and policy.gives_up_on(outcome.type_names):
         return None

@@ -103,6 +103,11 @@ class UpdateRecord:
     results: bytes | None = None
     """Custom data; the results of a complete job are read from its record."""
 
+    @property
+    def size(self) -> int:
+        """Return about how many bytes its texts and its data have."""
+        return sum(len(part) for part in (self.message, self.error, self.results) if part)
+
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
@@ -185,7 +190,8 @@ DEFAULT_SETTINGS = Settings(RetryPolicy())
 def resolve_settings(own: bytes | None, operator: bytes | None, published: bytes | None) -> Settings:
     """Return the settings in force, field by field: the job's, the operator's, the worker's, the defaults.
 
-    The schema alone is the worker's first: it is the model that its handler checks payloads by.
+    The schema alone is the worker's first: it is the model that its handler checks payloads by. What a later
+    release wrote and this one does not know is left out of account.
     """
     layers = [_layer(layer) for layer in (published, operator) if layer]
     if own:
@@ -201,7 +207,7 @@ def resolve_settings(own: bytes | None, operator: bytes | None, published: bytes
         if schema is not None:
             merged["schema"] = schema
     return Settings(
-        RetryPolicy(**policy),
+        RetryPolicy(**{name: value for name, value in policy.items() if name in RetryPolicy.model_fields}),
         merged.get("timeout"),
         merged.get("max_lost", DEFAULT_MAX_LOST),
         merged.get("max_pending"),

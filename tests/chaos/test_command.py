@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from chaos.__main__ import main
 from chaos.faults import FAULTS, chosen
 from tests.support.processes import ROOT
 from tests.support.waiting import WITHIN
@@ -43,10 +44,14 @@ def test_it_lists_every_fault_with_what_it_does_and_how_it_is_undone():
         (["--workers", "0"], "--workers must be from 1 to 64, got 0"),
     ],
 )
-def test_what_cannot_be_run_is_refused_in_one_line(arguments: list[str], said: str):
-    refused = chaos(*arguments)
-    assert refused.returncode == 2
-    assert refused.stderr == f"chaos: {said} (see --help)\n"
+def test_what_cannot_be_run_is_refused_in_one_line(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys, "argv", ["chaos", *arguments])
+    with pytest.raises(SystemExit) as refused:
+        main()
+    assert refused.value.code == 2
+    assert capsys.readouterr().err == f"chaos: {said} (see --help)\n"
 
 
 def test_families_and_names_choose_each_fault_once():

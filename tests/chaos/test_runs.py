@@ -16,9 +16,9 @@ from chaos.report import Verdict
 @pytest.mark.parametrize(
     ("backend", "durability", "families", "jobs"),
     [
-        ("sqlite", "full", ["all"], 400),
-        ("redis", "normal", ["all"], 400),
-        ("memory", "full", ["stop", "handler", "network"], 150),  # a kill would take all jobs along
+        ("sqlite", "full", ["all"], 200),
+        ("redis", "normal", ["all"], 200),
+        ("memory", "full", ["stop", "handler", "network"], 60),  # a kill would take all jobs along
     ],
 )
 async def test_every_fault_strikes_and_no_invariant_breaks(

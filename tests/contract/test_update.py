@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jdobb_async_queue import Broadcaster, JobNotFound, JobStatus, RetryPolicy
-from jdobb_async_queue.backends.base import LeaseRef
+from jdobb_async_queue.backends.base import PAGE_BYTES, LeaseRef
 from jdobb_async_queue.transitions import Transition
 from tests.support.jobs import claim_job, get_job, log_of, make_job, start_job
 
@@ -310,6 +310,24 @@ class TestCustomUpdates:
         lines = [update for update in await log_of(queue, job.id) if update.kind == "log"]
         assert [line.message for line in lines] == ["line 0", "line 1", "line 0", "line 1"]
         assert (await get_job(queue, job.id)).message is None
+
+    async def test_a_reading_takes_a_bounded_part_of_a_log_of_large_updates_and_at_least_one(self, queue):
+        job = await start_job(queue)
+        for n in range(12):
+            await Broadcaster(queue).send(job.id, message=f"{n:02}" + "x" * 9_900)
+        await Broadcaster(queue).send(job.id, data={"large": "x" * 2 * PAGE_BYTES})
+        await queue.complete(job.id)
+
+        found, page = [], await log_of(queue, job.id)
+        while page:
+            assert len(page) == 1 or sum(len(update.message or "") for update in page) <= PAGE_BYTES
+            found += page
+            page = await log_of(queue, job.id, found[-1].seq)
+
+        sent = [int(update.message[:2]) for update in found if update.kind == "custom" and not update.data]
+        assert sent == list(range(12))
+        assert [len(update.data["large"]) for update in found if update.data] == [2 * PAGE_BYTES]
+        assert (found[0].status, found[-1].status) == ("processing", "complete")
 
     async def test_seqs_strictly_grow_and_fit_a_double(self, queue, clock):
         job = await start_job(queue)

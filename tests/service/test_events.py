@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import tracemalloc
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
+from jdobb_async_queue.backends.base import UPDATES_KEPT
 from jdobb_service import sse
+from jdobb_service.listening import SEND_BUFFER
 from tests.support.serving import Running, code_of, serving
 from tests.support.streams import Event, events, read_all
 from tests.support.waiting import eventually
+
+READERS = 20
 
 
 def _names(found: list[Event]) -> list[str]:
@@ -253,6 +260,41 @@ async def test_a_reader_that_takes_nothing_is_cut_and_can_go_on(monkeypatch: pyt
         monkeypatch.setattr(sse, "SEND_TIMEOUT", 600.0)
         rest = await read_all(service.client, f"/jobs/{job_id}/events", last_event_id="200")
     assert rest[-2].data["status"] == "complete"
+
+
+async def test_readers_that_take_nothing_cost_a_bounded_number_of_bytes_each(tmp_path: Path):
+    async with serving(backend_url=f"sqlite:///{tmp_path / 'jobs.db'}") as service, AsyncExitStack() as stack:
+        job_id = await service.new_job()
+        sent = [service.state.broadcaster.send(job_id, message="x" * 9_900) for _ in range(UPDATES_KEPT)]
+        await asyncio.gather(*sent)
+        page = await service.queue.backend.read_updates(job_id, 0)
+        first = page.updates[0].seq
+        own = set(service.server.server_state.connections)
+        tracemalloc.start()
+        stack.callback(tracemalloc.stop)
+        before, _ = tracemalloc.get_traced_memory()
+        for n in range(READERS):
+            reader = stack.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", service.port))
+            request = (
+                f"GET /jobs/{job_id}/events?last_event_id={first + n} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            )
+            reader.sendall(request.encode())
+
+        def stalled():
+            theirs = service.server.server_state.connections - own
+            return len(theirs) == READERS and all(each.flow.write_paused for each in theirs)
+
+        await eventually(stalled)
+        grown = tracemalloc.get_traced_memory()[0] - before
+        sockets = [
+            each.transport.get_extra_info("socket") for each in service.server.server_state.connections - own
+        ]
+        kernel = [each.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) for each in sockets]
+
+    assert grown / READERS < 400_000  # a page of the log, twice, and what waits to be written
+    assert max(kernel) <= 2 * SEND_BUFFER  # Linux tells the double, for its own needs
 
 
 async def test_a_slow_reader_gets_every_update(service: Running):

@@ -42,6 +42,8 @@ class World:
     keeps_trace: bool = False
     storm: float | None = None
     """How bad it gets; None leaves it to the seed, by which nothing goes wrong in one run of four."""
+    lease: float = 0.0
+    """Seconds; 0 leaves it to the seed."""
     events: list[Event] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     facts: list[facts.Fact] = field(default_factory=list)
@@ -53,7 +55,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.rng = dice(self.seed)
-        self.lease = self.rng.choice([0.5, 1.0, 2.0])
+        self.lease = self.lease or self.rng.choice([0.5, 1.0, 2.0])
         drawn = self.rng.choice([0.0, 0.5, 1.0, 2.0])
         self.storm = drawn if self.storm is None else self.storm
         self.loop = SimulatedLoop(self.rng)

@@ -153,7 +153,7 @@ class RescuesFromASnapshot(MemoryBackend):
             for record in self._jobs._records.values()
             if record.lease_expires_at is not None and record.lease_expires_at <= now
         ]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1.0)
         for record in stale:
             current = self._jobs.get(record.id)
             if current is not None:

@@ -65,6 +65,12 @@ def test_a_failed_attempt(failures, given_up, retry, retry_in, status, delay):
         assert (change.error, change.retention) == ("boom", WEEK)
 
 
+def test_an_attempt_can_be_failed_for_good_whatever_the_settings_are():
+    broken = b'{"retry": {"max_attempts": "many"}}'
+
+    assert settled(Failed(BOOM, retry=False), settings=broken).status == "failed"
+
+
 def test_without_settings_the_first_failure_is_final():
     assert settled(Failed(BOOM)).status == "failed"
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jdobb_async_queue import RetryPolicy
-from jdobb_async_queue.records import DEFAULT_SETTINGS, resolve_settings
+from jdobb_async_queue.records import DEFAULT_SETTINGS, Settings, resolve_settings
 from tests.support.records import NOW, make_new, make_record
 
 
@@ -41,6 +41,11 @@ class TestSettings:
         )
 
         assert found.retry == RetryPolicy(max_attempts=1, base=2, factor=3, give_up_on=("a",))
+
+    def test_what_a_later_release_wrote_is_left_out_of_account(self):
+        found = resolve_settings(layer(retry={"max_attempts": 2, "budget": 5}, colour="red"), None, None)
+
+        assert found == Settings(RetryPolicy(max_attempts=2))
 
     def test_looking_twice_gives_the_same(self):
         layers = (layer(retry={"base": 5}), layer(timeout=2), None)

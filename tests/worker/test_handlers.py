@@ -370,6 +370,48 @@ async def test_whatever_a_handler_raises_fails_its_job_and_frees_its_slot(queue,
     assert (first.status, second.status) == (JobStatus.FAILED, JobStatus.FAILED)
 
 
+class Forgetful(Snooze):
+    """A subclass that forgets to build what it is."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "later")
+
+
+class Changing(dict):
+    """What another thread changes while it is looked at."""
+
+    def items(self):
+        msg = "dictionary changed size during iteration"
+        raise RuntimeError(msg)
+
+
+@pytest.mark.parametrize(("odd", "said"), [(Forgetful(), "'delay'"), (Changing(a=1), "changed size")])
+async def test_what_cannot_even_be_looked_at_fails_its_job_and_frees_its_slot(queue, start, odd, said):
+    async def email(ctx):
+        if isinstance(odd, Exception):
+            raise odd
+        return odd
+
+    await start(email=email, max_concurrent=1)
+    jobs = [await queue.enqueue("email", max_attempts=5) for _ in range(3)]
+    ended = [await queue.wait(job_id, WITHIN) for job_id in jobs]
+
+    assert [(job.status, job.attempt) for job in ended] == [(JobStatus.FAILED, 1)] * 3
+    assert all("is broken: " in job.error and said in job.error for job in ended)
+
+
+async def test_a_handler_that_is_cancelled_twice_frees_its_slot(queue, start):
+    async def email(ctx):
+        asyncio.get_running_loop().call_soon(asyncio.current_task().cancel)
+        raise asyncio.CancelledError
+
+    await start(email=email, max_concurrent=1)
+    jobs = [await queue.enqueue("email") for _ in range(3)]
+    ended = [await queue.wait(job_id, WITHIN) for job_id in jobs]
+
+    assert [job.status for job in ended] == [JobStatus.FAILED] * 3
+
+
 async def test_a_delay_beyond_all_bounds_fails_that_job_alone(queue, start):
     async def email(ctx):
         raise Snooze(1e306)

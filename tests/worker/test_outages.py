@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jdobb_async_queue import BackendUnavailable, JobQueue, JobStatus
+from jdobb_async_queue import BackendUnavailable, JobQueue, JobStatus, Worker
+from jdobb_async_queue.backends.memory import MemoryBackend
 from jdobb_async_queue.clock import SystemClock
 from jdobb_async_queue.instrumentation import facts
 from tests.support.jobs import log_of
+from tests.support.leaping import LeapingLoop
 from tests.support.outage import FailingBackend
+from tests.support.records import dice
 from tests.support.waiting import WITHIN, eventually
 from tests.worker.conftest import told
 
@@ -240,3 +243,52 @@ async def test_handlers_never_outnumber_the_slots_while_outcomes_cannot_be_store
     assert 3 <= while_refused <= 6
     assert most == 3
     assert sorted(started) == sorted(ids)
+
+
+class SleepyClock:
+    """The clocks of a machine that may be put to sleep: the monotonic one sleeps too."""
+
+    def __init__(self, loop: LeapingLoop) -> None:
+        self._loop, self.slept = loop, 0
+
+    def now(self) -> int:
+        return self._loop.now() + self.slept
+
+    def monotonic(self) -> float:
+        return self._loop.monotonic()
+
+
+@pytest.mark.parametrize("seed", [0, 6])
+@pytest.mark.parametrize("gap", ["outage", "sleep"])
+def test_a_worker_takes_no_job_from_itself_after_a_gap_longer_than_its_leases(seed, gap):
+    loop, starts = LeapingLoop(), []
+    clock = SleepyClock(loop)
+    backend = FailingBackend(MemoryBackend(clock=clock))
+    queue = JobQueue(backend, lease=30.0, rng=dice(seed))
+    worker = Worker(queue, clock=clock, shutdown_grace=0.0)
+
+    @worker.handler("email")
+    async def email(ctx):
+        starts.append(ctx.id)
+        await asyncio.sleep(100)
+
+    async def main():
+        running = asyncio.ensure_future(worker.run())
+        ids = [await queue.enqueue("email") for _ in range(3)]
+        await asyncio.sleep(20)
+        if gap == "outage":
+            backend.down = True
+            await asyncio.sleep(45)
+            backend.down = False
+        else:
+            clock.slept += 3_600_000
+        jobs = [await queue.wait(job_id, 300) for job_id in ids]
+        await worker.stop()
+        await running
+        return jobs
+
+    jobs = loop.run_until_complete(main())
+    loop.close()
+
+    assert [(job.status, job.attempt, job.losses) for job in jobs] == [(JobStatus.COMPLETE, 1, 0)] * 3
+    assert len(starts) == 3

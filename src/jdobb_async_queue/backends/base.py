@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from jdobb_async_queue.clock import Ids, SystemClock, system_random
@@ -29,7 +30,7 @@ from jdobb_async_queue.lifecycle import millis
 from jdobb_async_queue.records import Retention
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from jdobb_async_queue.backends.bells import Bell
@@ -48,6 +49,8 @@ DEFAULT_NAMESPACE = "default"
 WEEK = Retention(604_800_000, 604_800_000, 604_800_000)
 UPDATES_KEPT = 256
 """How many updates of a job are kept by default."""
+PAGE_BYTES = 65_536
+"""About how much of a job's updates is read at once; a slow watcher keeps that much in memory."""
 
 
 Durability = Literal["none", "normal", "full"]
@@ -164,6 +167,18 @@ class UpdatePage:
 
     record: JobRecord
     updates: list[UpdateRecord]
+
+
+def first_updates(updates: Iterable[UpdateRecord], limit: int) -> list[UpdateRecord]:
+    """Return those that a page has room for: at least one, if there is any."""
+    found: list[UpdateRecord] = []
+    room = PAGE_BYTES
+    for update in islice(updates, limit):
+        room -= update.size
+        if found and room < 0:
+            break
+        found.append(update)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +341,10 @@ class QueueBackend(ABC):
 
     @abstractmethod
     async def read_updates(self, job_id: str, after: int, limit: int = 512) -> UpdatePage | None:
-        """Return the job and its kept updates with ``seq > after``, oldest first; None if unknown."""
+        """Return the job and its kept updates with ``seq > after``, oldest first; None if unknown.
+
+        At most ``limit``, and at most ``PAGE_BYTES`` of them but for one; what is left out has a later seq.
+        """
 
     # -- waiting ---------------------------------------------------------------------------------------
 

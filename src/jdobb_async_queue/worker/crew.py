@@ -44,9 +44,9 @@ class Crew:
         self._reporter = Reporter(shift)
         self._completers = [Completer(shift, self._reporter) for _ in range(_COMPLETERS)]
         self._executor = Executor(shift, self._submit, self._reporter)
-        self._fetcher = Fetcher(shift, self._executor, burst=burst)
         self._heartbeat = Heartbeat(shift, self._obey)
-        self._sweeper, self._pruner = Sweeper(shift), Pruner(shift)
+        self._fetcher = Fetcher(shift, self._executor, self._heartbeat, burst=burst)
+        self._sweeper, self._pruner = Sweeper(shift, self._heartbeat), Pruner(shift)
         self._tasks: dict[Loop, asyncio.Task[None]] = {}
         shift.slots.on_free(self._freed.set)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -60,6 +61,8 @@ class Executor:
         self._shift.slots.run_in(asyncio.current_task(), execution)
         try:
             outcome = await self._attempt(execution)
+        except Exception as error:  # noqa: BLE001 - unsettled, the job would run and its slot be taken for ever
+            outcome = _outcome_of_oddity(error)
         finally:
             execution.ended = True
             if execution.settled:
@@ -84,7 +87,8 @@ class Executor:
         try:
             results = await self._call(execution, bound)
         except asyncio.CancelledError:
-            await asyncio.sleep(0)  # who cancels everything at once cancels the worker too: let it say so
+            with suppress(asyncio.CancelledError):  # nor does a second one hurt
+                await asyncio.sleep(0)  # who cancels everything at once cancels the worker too: let it say so
             return _outcome_of_cancellation(execution, is_leaving=shift.leaving)
         except (KeyboardInterrupt, GeneratorExit):
             raise
@@ -173,6 +177,12 @@ def _outcome_of_error(error: BaseException) -> AttemptOutcome | None:
             return Failed(_chosen(error, error.error), retry_in=error.delay)
         case _:
             return Failed(_failure(error, _text(error)), error_type_names(error))
+
+
+def _outcome_of_oddity(error: Exception) -> AttemptOutcome:
+    """Return the outcome of an attempt that returned, or raised, what cannot even be looked at."""
+    message = f"what the handler returned or raised is broken: {_text(error)}"
+    return Failed(AttemptFailure(_storable(message)[:MAX_ERROR_LENGTH], type(error).__name__), retry=False)
 
 
 def _chosen(error: BaseException, message: str) -> AttemptFailure:

@@ -14,6 +14,7 @@ from jdobb_async_queue.worker.shift import Execution
 if TYPE_CHECKING:
     from jdobb_async_queue.records import JobRecord
     from jdobb_async_queue.worker.executor import Executor
+    from jdobb_async_queue.worker.heartbeat import Heartbeat
     from jdobb_async_queue.worker.shift import Shift
 
 _SOONEST = 0.002
@@ -26,9 +27,11 @@ class Fetcher(Loop):
 
     name: ClassVar[str] = "fetcher"
 
-    def __init__(self, shift: Shift, executor: Executor, *, burst: bool = False) -> None:
+    def __init__(
+        self, shift: Shift, executor: Executor, heartbeat: Heartbeat, *, burst: bool = False
+    ) -> None:
         super().__init__(shift)
-        self._executor = executor
+        self._executor, self._heartbeat = executor, heartbeat
         self._burst = burst
         self._starved = False
         shift.slots.on_free(self._on_free)
@@ -60,6 +63,7 @@ class Fetcher(Loop):
         if shift.quiet or self._starved or not types:
             return self._until(None) if self._burst else None
         await shift.publish()
+        await self._heartbeat.keep()
         asked_at, emptied = shift.clock.monotonic(), shift.backend.emptied
         claimed = await shift.backend.claim_pending_jobs(self._request(types, limit))
         if self.stopped or emptied != shift.backend.emptied:  # without settings none of them may start
@@ -101,7 +105,8 @@ class Fetcher(Loop):
 
     def _start(self, record: JobRecord, asked_at: float) -> None:
         lease = record.lease / 1000
-        self._executor.start(Execution(record, record.lease_token or "", lease, asked_at + lease))
+        expires_at = record.lease_expires_at or 0
+        self._executor.start(Execution(record, record.lease_token or "", lease, asked_at + lease, expires_at))
 
     async def _give_back(self, records: list[JobRecord]) -> None:
         if records:

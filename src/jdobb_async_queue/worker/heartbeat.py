@@ -35,6 +35,8 @@ class Heartbeat(Loop):
         """When each lease is to be renewed, by the monotonic clock."""
         self._look_at = math.inf
         """When to look at the leases, by the same clock; never while there are none."""
+        self._kept_until = -1
+        """Until when no lease held now runs out, by the backend's clock in milliseconds."""
         self._registered = -math.inf
         self._started_at = shift.backend.now()
         shift.slots.on_take(self._begin)
@@ -64,6 +66,19 @@ class Heartbeat(Loop):
         self._look_at = min(self._look_at, now + pause)
         return max(0.0, min([self._look_at, *self._due.values()]) - now)
 
+    async def keep(self) -> None:
+        """Renew what ran out unnoticed; to be awaited before this worker rescues what others have lost.
+
+        Its store was away, or its machine asleep. The jobs still run: a worker takes none from itself.
+        """
+        now, lease = self.shift.backend.now(), self.shift.options.lease
+        if self._kept_until - lease <= now < self._kept_until:
+            return
+        late = [item for item in self._held() if item.expires_at <= now]
+        if late:
+            await self._ask(late, {item.token for item in late})
+        self._kept_until = min((item.expires_at for item in self._held()), default=now + lease)
+
     def _begin(self) -> None:
         if self._look_at == math.inf:  # it rests, whatever handlers of lost leases still run
             self.bell.nudge()
@@ -72,14 +87,19 @@ class Heartbeat(Loop):
         return [item for item in self.shift.slots.executions if item.keeps_lease]
 
     async def _check_leases(self, executions: list[Execution], now: float) -> None:
-        refs = [
-            LeaseRef(item.record.id, item.token, extend=now >= self._due[item.token]) for item in executions
-        ]
+        await self._ask(executions, {token for token, due in self._due.items() if now >= due})
+
+    async def _ask(self, executions: list[Execution], due: set[str]) -> None:
+        """Look at leases, and renew those whose tokens are due."""
+        now, asked_at = self.shift.clock.monotonic(), self.shift.backend.now()
+        refs = [LeaseRef(item.record.id, item.token, extend=item.token in due) for item in executions]
         answers = await self.shift.backend.heartbeat(refs)
         for execution, ref, answer in zip(executions, refs, answers, strict=True):
             if answer.status != "ok":
                 execution.lose(CANCELLED if answer.status == "cancelled" else LOST)
-            elif ref.extend:
+                continue
+            execution.expires_at = asked_at + answer.expires_in
+            if ref.extend:
                 self._due[execution.token] = _third(execution, now)
 
     async def _register(self, now: float) -> None:

@@ -5,10 +5,14 @@ Each pass is bounded and safe to run in any number of processes at once.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from jdobb_async_queue.instrumentation import facts
 from jdobb_async_queue.worker.loop import REST, Loop
+
+if TYPE_CHECKING:
+    from jdobb_async_queue.worker.heartbeat import Heartbeat
+    from jdobb_async_queue.worker.shift import Shift
 
 _SWEEP_EVERY = 0.8
 _PRUNE_EVERY = 5.0
@@ -21,9 +25,14 @@ class Sweeper(Loop):
 
     name: ClassVar[str] = "sweeper"
 
+    def __init__(self, shift: Shift, heartbeat: Heartbeat) -> None:
+        super().__init__(shift)
+        self._heartbeat = heartbeat
+
     async def poll(self) -> float | None:
         """Sweep; go on soon when a pass was full, and later while the worker has nothing to do."""
         shift = self.shift
+        await self._heartbeat.keep()
         swept = await shift.backend.sweep(_SWEEP_LIMIT, shift.options.retention)
         if swept.total:
             shift.tell(facts.JobsSwept(swept.rescued, swept.expired))

@@ -47,6 +47,8 @@ class Execution:
     lease: float
     """Seconds."""
     deadline: float
+    expires_at: int
+    """When it runs out by the backend's clock, in milliseconds, as far as is known."""
     task: asyncio.Task[Any] | None = None
     started: float = 0.0
     stop_reason: str | None = None

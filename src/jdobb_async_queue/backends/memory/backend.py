@@ -19,6 +19,7 @@ from jdobb_async_queue.backends.base import (
     Stored,
     Swept,
     UpdatePage,
+    first_updates,
 )
 from jdobb_async_queue.backends.bells import CANCELLED, Bell
 from jdobb_async_queue.backends.history import Ledger
@@ -249,8 +250,8 @@ class MemoryBackend(MemoryRegistry):
         record = self._jobs.get(job_id)
         if record is None:
             return None
-        later = [update for update in self._jobs.updates(job_id) if update.seq > after]
-        return UpdatePage(self._with_type(record), later[:limit])
+        later = (update for update in self._jobs.updates(job_id) if update.seq > after)
+        return UpdatePage(self._with_type(record), first_updates(later, limit))
 
     def watch(self, topics: Sequence[str]) -> AbstractContextManager[Bell]:
         """Yield a bell for these topics."""

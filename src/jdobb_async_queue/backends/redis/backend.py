@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jdobb_async_queue.backends import refusals
 from jdobb_async_queue.backends.base import (
     DEFAULT_NAMESPACE,
+    PAGE_BYTES,
     UPDATES_KEPT,
     Applied,
     Claimed,
@@ -238,7 +239,7 @@ class RedisBackend(QueueBackend):
 
     async def read_updates(self, job_id: str, after: int, limit: int = 512) -> UpdatePage | None:
         """Return the job and its kept updates after a seq."""
-        answer = await self._read(Operation("updates", [job_id, after, limit]))
+        answer = await self._read(Operation("updates", [job_id, after, limit, PAGE_BYTES]))
         if answer is None:
             return None
         shown, lines = answer

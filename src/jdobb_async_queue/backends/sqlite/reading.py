@@ -8,7 +8,7 @@ from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from jdobb_async_queue.backends.base import RecordPage, UpdatePage
+from jdobb_async_queue.backends.base import RecordPage, UpdatePage, first_updates
 from jdobb_async_queue.backends.history import HOUR, MINUTE, ErrorTally, Tally, error_groups
 from jdobb_async_queue.backends.listing import has_metadata, matches, sort_key
 from jdobb_async_queue.backends.sqlite import rows
@@ -50,8 +50,8 @@ def read_updates(transaction: Transaction, job_id: str, after: int, limit: int) 
     kept = transaction.job(job_id)
     if kept is None:
         return None
-    found = transaction.all("updates_after", kept.record.seq, after, limit)
-    return UpdatePage(kept.record, [rows.to_update(row) for row in found])
+    found = transaction.each("updates_after", kept.record.seq, after, limit)
+    return UpdatePage(kept.record, first_updates(map(rows.to_update, found), limit))
 
 
 # -- lists ---------------------------------------------------------------------------------------------

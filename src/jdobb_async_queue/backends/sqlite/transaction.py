@@ -64,6 +64,10 @@ class Transaction:
         """Return every row of a statement."""
         return self._execute(SQL[statement], values).fetchall()
 
+    def each(self, statement: str, *values: Any) -> Iterator[rows.Row]:
+        """Yield the rows of a statement as they are read."""
+        return iter(self._execute(SQL[statement], values))
+
     def one(self, statement: str, *values: Any) -> rows.Row | None:
         """Return the first row of a statement, or None."""
         found: rows.Row | None = self._execute(SQL[statement], values).fetchone()

@@ -16,17 +16,21 @@ function operations.types()
   return call('SMEMBERS', PREFIX .. 'types')
 end
 
--- ARGUMENTS  id; the seq after which to read; how many at most
+-- ARGUMENTS  id; the seq after which to read; how many at most; how many bytes, but for the first
 -- RETURNS    {job, its log or false while it is not written out}, or false
 function operations.updates(at)
   local job = load(ARGV[at])
   if not job then return false end
   if not job.lg then return {shown(job), false} end
-  local after, limit = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local after, limit, room = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local lines = call('LRANGE', key_of('u', job.id), 0, -1)
   local found = {}
   for _, line in ipairs(lines) do
-    if #found < limit and tonumber(line:match('^%d+')) > after then found[#found + 1] = line end
+    if tonumber(line:match('^%d+')) > after then
+      room = room - #line
+      if #found == limit or (#found > 0 and room < 0) then break end
+      found[#found + 1] = line
+    end
   end
   return {shown(job), found}
 end
