@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine
-from contextlib import aclosing
 from typing import Any
 
 from starlette.types import Receive
@@ -68,20 +67,11 @@ async def _terminal(queue: JobQueue, job_id: str) -> Job:
 
 
 async def _changed(call: Call, job: Job) -> Job:
-    broadcaster = call.state.broadcaster
-    seen = await broadcaster.snapshot(job.id)  # before the reading: what comes after it is an update
-    while True:
-        found = await call.queue.get(job.id)
-        if found is None:
-            raise JobNotFound(job.id)
-        if found.version != job.version:
-            return found
-        async with aclosing(broadcaster.subscribe(job.id, after=seen.seq)) as updates:  # type: ignore[type-var]  # an async generator
-            async for update in updates:
-                seen = update
-                break
-            else:
-                return found
+    await call.state.broadcaster.changed(job.id, job.version)
+    found = await call.queue.get(job.id)
+    if found is None:
+        raise JobNotFound(job.id)
+    return found
 
 
 async def _first_of(waiting: Coroutine[Any, Any, Job], call: Call, seconds: float) -> Job | None:
