@@ -118,8 +118,8 @@ class GuardedHttp(HttpToolsProtocol):
     def _decline_upgrade(self, rest: bytes) -> None:
         """Take a request that offers another protocol as if it did not, which RFC 9110 allows.
 
-        Java's client offers HTTP/2 by default, with a body and all; the parser would drop that, and everything
-        after it, too.
+        Java's client offers HTTP/2 by default, with a body and all; the parser would drop that, and
+        everything after it, too.
         """
         if not self._may_decline_upgrade():
             return

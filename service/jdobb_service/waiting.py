@@ -42,7 +42,7 @@ def applied(seconds: float) -> dict[str, str]:
 
 
 async def after_storing(call: Call, job: Job, seconds: float) -> Job:
-    """Return the job that the request has stored as ``later`` does, or as it was when it cannot be waited for.
+    """Return the job that the request has stored as ``later`` does; if it cannot be waited for, as it was.
 
     It is stored all the same: whoever were told of an error would send it again.
     """

@@ -78,7 +78,10 @@ async def serving(
                 await asyncio.sleep(0.005)
         url = url_of(listener)
         async with httpx.AsyncClient(
-            base_url=url, timeout=WITHIN, verify=_NO_CERTIFICATES, event_hooks={"response": [check_documented]}
+            base_url=url,
+            timeout=WITHIN,
+            verify=_NO_CERTIFICATES,
+            event_hooks={"response": [check_documented]},
         ) as client:
             yield Running(client, application, server, url)
     finally:
