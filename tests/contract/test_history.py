@@ -223,3 +223,13 @@ class TestErrors:
 
         assert [group.count for group in await queue.stats_errors()] == [2]
         assert [group.count for group in await queue.stats_errors(window=600)] == [1]
+
+    async def test_any_text_may_name_a_kind(self, queue):
+        kinds = ["A", "A\0", "", "\\0", "\\e", "A\\", "A\0|\0"]
+        for kind in [*kinds, *kinds]:
+            job = await start_job(queue)
+            assert await queue.fail(job.id, "a|b\0c", lease_token=job.lease_token, type=kind)
+
+        groups = await queue.stats_errors()
+        assert {group.type: group.count for group in groups} == dict.fromkeys(kinds, 2)
+        assert {group.last_message for group in groups} == {"a|b\0c"}

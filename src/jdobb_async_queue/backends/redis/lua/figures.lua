@@ -2,7 +2,7 @@
 --
 -- minute:<instant>  <type>|<figure>|<bucket> = how many; the buckets are those of backends/history.py
 -- errors:<instant>  per hour: <type>NUL<error type> = how many, and with NUL after it the latest one's
---                   instant|job id|message
+--                   instant|job id|message; error types are escaped, so that they hold no NUL
 
 local MINUTE, HOUR = 60000, 3600000
 local MESSAGE_LENGTH, KIND_LENGTH = 300, 128
