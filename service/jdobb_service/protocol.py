@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from jdobb_service.body_limits import BodyLimits
 from jdobb_service.problems import CATALOGUE, MEDIA_TYPE, Problem
-from jdobb_service.sse import ABORT
+from jdobb_service.sse import TRANSPORT
 
 HEADERS_WITHIN = 10.0
 """Seconds from connecting, or from the first byte of a further request, to the end of its headers."""
@@ -73,7 +73,7 @@ class GuardedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)[ABORT] = self.transport.abort
+        cast("dict[str, Any]", self.scope)[TRANSPORT] = self.transport
         if self._phase is not _Phase.HEADERS:
             self._begin_headers()
 
