@@ -8,9 +8,6 @@ from typing import Any
 from jdobb_service.security import is_loopback_address
 from jdobb_service.settings import Settings
 
-SEND_BUFFER = 32_768
-"""Bytes that the kernel may hold for a reader that takes nothing; the default is megabytes for each."""
-
 
 class CannotServe(Exception):  # noqa: N818 - reads as the fact that it states
     """The service cannot start like this; the text says why and what to do."""
@@ -36,7 +33,6 @@ def listen(settings: Settings) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # accepted sockets inherit it
         listener.bind(address)
         listener.listen(2048)
     except OSError as error:

@@ -7,15 +7,17 @@ sockets for ever.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from enum import Enum
 from typing import Any, cast
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from jdobb_service.body_limits import BodyLimits
 from jdobb_service.problems import CATALOGUE, MEDIA_TYPE, Problem
-from jdobb_service.sse import ABORT
+from jdobb_service.sse import TRANSPORT
 
 HEADERS_WITHIN = 10.0
 """Seconds from connecting, or from the first byte of a further request, to the end of its headers."""
@@ -25,6 +27,7 @@ SLOWEST = 16_384
 MAX_HEADER_BYTES = 32_768
 MAX_HEADERS = 100
 MAX_URL_BYTES = 8192
+_UPGRADE = b"upgrade"
 
 
 class _Phase(Enum):
@@ -58,12 +61,19 @@ class GuardedHttp(HttpToolsProtocol):
                 self._refuse("headers-too-large")
                 return
             self._unparsed += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+        except HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("")
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)[ABORT] = self.transport.abort
+        cast("dict[str, Any]", self.scope)[TRANSPORT] = self.transport
         if self._phase is not _Phase.HEADERS:
             self._begin_headers()
 
@@ -82,12 +92,16 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application; its body must come at a fair pace."""
+        if self._may_decline_upgrade():
+            return
         self._phase, self._served = _Phase.BODY, True
         self._arm(BODY_WITHIN + self._declared() / SLOWEST)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """End a request."""
+        if self._may_decline_upgrade():
+            return
         self._phase = _Phase.IDLE
         self._disarm()
         super().on_message_complete()
@@ -96,6 +110,29 @@ class GuardedHttp(HttpToolsProtocol):
         """Answer what is no HTTP, or what was refused while it was parsed."""
         del msg
         self._refuse(self._refused or "malformed-request")
+
+    def _may_decline_upgrade(self) -> bool:
+        """Tell whether the parser takes what follows these headers for another protocol's, and need not."""
+        return self.parser.should_upgrade() and any(name == _UPGRADE for name, _ in self.headers)
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Take a request that offers another protocol as if it did not, which RFC 9110 allows.
+
+        Java's client offers HTTP/2 by default, with a body and all; the parser would drop that, and
+        everything after it, too.
+        """
+        if not self._may_decline_upgrade():
+            return
+        version = self.parser.get_http_version().encode()
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", version, b"\r\n"]
+        for name, value in self.headers:
+            if name != _UPGRADE:
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = HttpRequestParser(self)
+        with contextlib.suppress(AttributeError):  # as uvicorn does; httptools before 0.6.3 has none
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._begin_headers()
+        self.data_received(b"".join([*head, b"\r\n", rest]))
 
     def _begin_headers(self) -> None:
         self._phase, self._unparsed, self._header_bytes = _Phase.HEADERS, 0, 0

@@ -19,7 +19,8 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any, Generic, TypeVar, cast
 
 import anyio
@@ -45,8 +46,13 @@ _RETRY_WHEN_FULL = 30_000
 _ID = re.compile(r"[0-9]{1,16}")
 _MAX_ID = 2**53
 
-ABORT = "jdobb.abort"
-"""Where in the scope the server may put a function that cuts the connection."""
+TRANSPORT = "jdobb.transport"
+"""Where in the scope the server may put the connection's transport."""
+SEND_BUFFER = 32_768
+"""Bytes that the kernel may hold for a reader that takes nothing; the default is megabytes for each.
+
+Only for streams, whose events are small: a large answer would come slowly through it.
+"""
 
 T = TypeVar("T")
 
@@ -126,14 +132,22 @@ class EventStream(EventSourceResponse):
             if not taken:
                 await self.body_iterator.aclose()  # type: ignore[attr-defined]  # an async generator
                 self.body_iterator = _full()
+            transport = cast("asyncio.Transport | None", scope.get(TRANSPORT))
+            if transport is not None:
+                _narrow(transport)
             try:
                 await super().__call__(scope, receive, send)
             except SendTimeoutError:
                 log.info("reader took nothing", path=shown_path(scope["path"]), seconds=SEND_TIMEOUT)
-                abort = cast("Callable[[], None] | None", scope.get(ABORT))
-                if abort is not None:
-                    abort()
+                if transport is not None:
+                    transport.abort()
                     await asyncio.sleep(0)  # until the server knows of it
+
+
+def _narrow(transport: asyncio.Transport) -> None:
+    connection = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # it has been closed meanwhile
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
 
 async def _full() -> AsyncIterator[bytes]:

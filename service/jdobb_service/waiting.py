@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine
-from contextlib import aclosing
 from typing import Any
 
 from starlette.types import Receive
 
-from jdobb_async_queue import Job, JobNotFound, JobQueue
+from jdobb_async_queue import BackendError, Job, JobNotFound, JobQueue
 from jdobb_service.operations import Call
 from jdobb_service.parameters import seconds
 from jdobb_service.problems import RETRY_AFTER, Problem, invalid, parameter
@@ -42,17 +41,27 @@ def applied(seconds: float) -> dict[str, str]:
     return {"preference-applied": f"wait={seconds:g}", "vary": "Prefer"}
 
 
-async def later(call: Call, job: Job, seconds: float, *, changed: bool = False, stored: bool = False) -> Job:
+async def after_storing(call: Call, job: Job, seconds: float) -> Job:
+    """Return the job that the request has stored as ``later`` does; if it cannot be waited for, as it was.
+
+    It is stored all the same: whoever were told of an error would send it again.
+    """
+    try:
+        return await later(call, job, seconds)
+    except (Problem, JobNotFound, BackendError):
+        return job
+
+
+async def later(call: Call, job: Job, seconds: float, *, changed: bool = False) -> Job:
     """Return the job when it is terminal (or ``changed``), at the latest after ``seconds``.
 
     Ends early when the client went away or the process closes. Raises ``Problem`` when the job is removed
-    meanwhile, and too-many-waits when as many others wait as may; if the request has ``stored`` the job,
-    it is told so at once instead.
+    meanwhile, and too-many-waits when as many others wait as may.
     """
     with call.state.waits.take() as taken:
-        if not taken and not stored:
+        if not taken:
             raise Problem("too-many-waits", headers={"retry-after": str(RETRY_AFTER)})
-        if not taken or call.state.closing.is_set:
+        if call.state.closing.is_set:
             return job
         waiting = _changed(call, job) if changed else _terminal(call.queue, job.id)
         found = await _first_of(waiting, call, seconds)
@@ -68,20 +77,11 @@ async def _terminal(queue: JobQueue, job_id: str) -> Job:
 
 
 async def _changed(call: Call, job: Job) -> Job:
-    broadcaster = call.state.broadcaster
-    seen = await broadcaster.snapshot(job.id)  # before the reading: what comes after it is an update
-    while True:
-        found = await call.queue.get(job.id)
-        if found is None:
-            raise JobNotFound(job.id)
-        if found.version != job.version:
-            return found
-        async with aclosing(broadcaster.subscribe(job.id, after=seen.seq)) as updates:  # type: ignore[type-var]  # an async generator
-            async for update in updates:
-                seen = update
-                break
-            else:
-                return found
+    await call.state.broadcaster.changed(job.id, job.version)
+    found = await call.queue.get(job.id)
+    if found is None:
+        raise JobNotFound(job.id)
+    return found
 
 
 async def _first_of(waiting: Coroutine[Any, Any, Job], call: Call, seconds: float) -> Job | None:

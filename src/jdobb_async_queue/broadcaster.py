@@ -54,6 +54,17 @@ class Broadcaster:
         page = await self._read(job_id, _BEYOND)
         return snapshot(page.record)
 
+    async def changed(self, job_id: str, version: int) -> None:
+        """Return when the job's version is another one than ``version``, whatever has changed.
+
+        Raises ``JobNotFound`` when there is no such job, or not any more.
+        """
+        backend = await self._backend()
+        with backend.watch([job_topic(job_id)]) as bell:
+            while (await self._read(job_id, _BEYOND)).record.version == version:
+                await bell.wait(_LOOK_AGAIN)
+                bell.clear()
+
     async def subscribe(self, job_id: str, *, after: int | None = None) -> AsyncIterator[JobUpdate]:
         """Yield the job's updates until its terminal one.
 

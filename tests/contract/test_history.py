@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jdobb_async_queue import HistoryPoint, NewJob
+from jdobb_async_queue.backends.history import MOST_KINDS, OTHER
 from tests.support.jobs import claim_job, make_in_state, make_job, start_job, sweep
 
 FIGURES = ("enqueued", "started", "complete", "failed", "cancelled", "retried")
@@ -223,3 +224,27 @@ class TestErrors:
 
         assert [group.count for group in await queue.stats_errors()] == [2]
         assert [group.count for group in await queue.stats_errors(window=600)] == [1]
+
+    async def test_the_kinds_of_an_hour_are_bounded(self, queue):
+        await make_in_state(queue, "failed", "known")
+        await queue.enqueue_many([NewJob(job_type="email")] * (MOST_KINDS + 4))
+        jobs = [job for _ in range(2) for job in await queue.claim_many(limit=1000)]
+        for job in jobs:
+            assert await queue.fail(job.id, "boom", lease_token=job.lease_token, type=f"Error {job.id}")
+        await make_in_state(queue, "failed", "known")  # one that was known before goes on
+
+        groups = await queue.stats_errors()
+        assert len(groups) == MOST_KINDS + 1
+        counts = {(group.job_type, group.type): group.count for group in groups}
+        assert counts["email", OTHER] == 5
+        assert counts["known", "Error"] == 2
+
+    async def test_any_text_may_name_a_kind(self, queue):
+        kinds = ["A", "A\0", "", "\\0", "\\e", "A\\", "A\0|\0"]
+        for kind in [*kinds, *kinds]:
+            job = await start_job(queue)
+            assert await queue.fail(job.id, "a|b\0c", lease_token=job.lease_token, type=kind)
+
+        groups = await queue.stats_errors()
+        assert {group.type: group.count for group in groups} == dict.fromkeys(kinds, 2)
+        assert {group.last_message for group in groups} == {"a|b\0c"}

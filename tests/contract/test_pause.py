@@ -99,6 +99,7 @@ async def test_a_second_pause_replaces_the_first(queue, clock):
     clock.advance(60)
     found = await info(queue)
     assert (found.paused, found.pause_reason, found.pause_until) == (True, "second", None)
+    assert (await queue.pause("email", reason="")).pause_reason is None
 
 
 async def test_running_jobs_go_on(queue):

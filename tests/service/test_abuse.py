@@ -331,6 +331,28 @@ async def test_a_further_request_that_never_ends_is_cut(monkeypatch: pytest.Monk
     writer.close()
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket"])
+async def test_an_offer_of_another_protocol_is_ignored(on_memory: Running, offer: bytes, at_once: bool):
+    """Java's client offers HTTP/2 with every request, and sends the body without waiting for an answer."""
+    body = json.dumps({"job_type": "a"}).encode()
+    request = POST + b"Connection: Upgrade\r\nUpgrade: %s\r\nX: %s\r\nContent-Length: %d\r\n\r\n" % (
+        offer, b"x" * 20_000, len(body),
+    )  # fmt: skip
+    reader, writer = await asyncio.open_connection("127.0.0.1", on_memory.port)
+    async with asyncio.timeout(WITHIN):
+        for _ in range(2):
+            for part in [request + body] if at_once else [request[:-30], request[-30:], body[:5], body[5:]]:
+                writer.write(part)
+                await asyncio.sleep(0)  # the server is of this loop: each part comes by itself
+            assert (await reader.readline()).startswith(b"HTTP/1.1 201 ")
+            await reader.readuntil(b'"traceparent":null}')
+        writer.write(HEAD + b"Connection: Upgrade, close\r\nUpgrade: %s\r\n\r\n" % offer)
+        assert b'{"status":"alive"}' in await reader.read()
+    writer.close()
+    assert await on_memory.queue.counts() == {"a": {"pending": 2}}
+
+
 async def test_a_connection_serves_many_requests(on_memory: Running):
     reader, writer = await asyncio.open_connection("127.0.0.1", on_memory.port)
     for _ in range(3):

@@ -318,3 +318,16 @@ async def test_a_client_that_leaves_lets_go_of_everything(service: Running):
             await anext(events(answer))
             assert service.state.streams.taken == 1
         await eventually(lambda: service.state.streams.taken == 0)
+
+
+async def test_the_kernel_keeps_little_for_streams_and_enough_for_large_answers(on_memory: Running):
+    def kept() -> list[int]:
+        connections = on_memory.server.server_state.connections
+        sockets = [connection.transport.get_extra_info("socket") for connection in connections]
+        return sorted(each.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) for each in sockets)
+
+    job_id = await on_memory.new_job()
+    (plain,) = kept()
+    async with on_memory.client.stream("GET", f"/jobs/{job_id}/events"):
+        (stream,) = kept()
+    assert stream <= 2 * sse.SEND_BUFFER < plain  # some kernels double what they are told

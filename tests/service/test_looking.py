@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from jdobb_async_queue import broadcaster
 from tests.support.serving import Running, code_of, pointers, serving
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 
 async def test_an_unchanged_job_is_not_sent_again(service: Running):
@@ -47,6 +48,20 @@ async def test_a_waiting_look_with_an_etag_ends_with_the_next_change(service: Ru
     await service.queue.update(job_id, progress=0.25)
     answer = await look
     assert (answer.status_code, answer.json()["progress"]) == (200, 0.25)
+
+
+async def test_a_waiting_look_with_an_etag_ends_when_the_job_is_replaced(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(broadcaster, "_LOOK_AGAIN", 0.05)  # no update tells of it
+    job_id = await service.new_job(unique_key="k")
+    etag = (await service.client.get(f"/jobs/{job_id}")).headers["etag"]
+    look = asyncio.create_task(service.client.get(f"/jobs/{job_id}?wait=20", headers={"if-none-match": etag}))
+    await eventually(lambda: service.state.waits.taken == 1)
+    await service.post({"job_type": "test", "unique_key": "k", "on_conflict": "replace", "data": {"n": 2}})
+    async with asyncio.timeout(WITHIN):
+        answer = await look
+    assert (answer.status_code, answer.json()["data"]) == (200, {"n": 2})
 
 
 async def test_a_waiting_look_ends_unchanged_when_the_time_is_up(service: Running):

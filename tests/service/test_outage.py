@@ -10,6 +10,7 @@ import pytest
 
 from jdobb_async_queue import BackendUnavailable, JobContext, JobQueue, JobRouter
 from jdobb_async_queue.backends.memory import MemoryBackend
+from jdobb_async_queue.queue import reader
 from jdobb_service import supervisor
 from jdobb_service.app import create_app
 from jdobb_service.job_types import JobTypes
@@ -74,6 +75,20 @@ class StandingStill(MemoryBackend):
         await self.goes_on.wait()
         msg = "no answer"
         raise BackendUnavailable(msg)
+
+
+async def test_a_stored_job_is_answered_although_it_cannot_be_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reader, "_LOOK_AGAIN", 0.05)
+    backend = FailingBackend(MemoryBackend())
+    queue = JobQueue(backend)
+    async with serving(app=create_app(Settings(backend_url="memory://"), queue=queue)) as service:
+        posting = asyncio.create_task(service.post({"job_type": "a"}, prefer="wait=20"))
+        await eventually(lambda: service.state.waits.taken == 1)
+        backend.down = True
+        answer = await posting
+        backend.down = False
+        assert (answer.status_code, answer.json()["status"]) == (201, "pending")
+    await queue.close()
 
 
 async def test_jobs_are_not_refused_one_after_another_while_the_backend_stands_still():

@@ -1,4 +1,7 @@
-"""The service inside the test's own event loop, on a real socket: its queue is at hand."""
+"""The service inside the test's own event loop, on a real socket: its queue is at hand.
+
+Whatever its client is answered must be what the OpenAPI document says.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from jdobb_service.listening import listen, url_of
 from jdobb_service.server import Server
 from jdobb_service.settings import Settings
 from jdobb_service.state import ServiceState
+from tests.support.documented import check_documented
 from tests.support.waiting import WITHIN
 
 JSON = {"content-type": "application/json"}
@@ -73,7 +77,12 @@ async def serving(
             while not server.started and not running.done():  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0.005)
         url = url_of(listener)
-        async with httpx.AsyncClient(base_url=url, timeout=WITHIN, verify=_NO_CERTIFICATES) as client:
+        async with httpx.AsyncClient(
+            base_url=url,
+            timeout=WITHIN,
+            verify=_NO_CERTIFICATES,
+            event_hooks={"response": [check_documented]},
+        ) as client:
             yield Running(client, application, server, url)
     finally:
         server.should_exit = True

@@ -24,7 +24,7 @@ from jdobb_service.schemas import jobs as wire
 from jdobb_service.security import not_for_type
 from jdobb_service.strict_json import checked
 from jdobb_service.visibility import check_visible, visible_job
-from jdobb_service.waiting import applied, later, wanted_wait
+from jdobb_service.waiting import after_storing, applied, later, wanted_wait
 
 resource = Resource("jobs")
 
@@ -83,7 +83,7 @@ async def submit_job(call: Call) -> Response:
         headers["idempotent-replayed"] = "true"
     seconds = wanted_wait(call)
     if seconds is not None and call.caller.may("read"):
-        job = await later(call, job, seconds, stored=True)
+        job = await after_storing(call, job, seconds)
         headers |= applied(seconds)
     is_new = submission.created or submission.replayed
     return job_response(call, job, status=201 if is_new else 200, headers=headers)

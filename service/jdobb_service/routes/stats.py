@@ -25,6 +25,7 @@ _HOUR = 3600.0
     "/stats",
     scope="read",
     success=[Success(200, "The figures now.", wire.Stats, example=examples.STATS)],
+    problems=["validation"],
 )
 async def get_stats(call: Call) -> Response:
     """Show how jobs stand now, in total and by job type."""

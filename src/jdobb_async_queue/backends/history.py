@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue.models import ErrorGroup, HistoryPoint, instant
@@ -23,6 +24,10 @@ HOUR = 3_600_000
 DAY = 86_400_000
 MOST_TALLIES = 50_000
 MOST_ERRORS = 10_000
+MOST_KINDS = 400
+"""Kinds of errors that are told apart in an hour: workers name them, and could name each one anew."""
+OTHER = "Other"
+"""The kind of all further ones of a job type."""
 _STEPS_PER_DOUBLING = 4
 _MESSAGE_LENGTH = 300
 
@@ -144,11 +149,17 @@ class Ledger:
 
     def _error(self, record: JobRecord, kind: str, message: str, now: int) -> None:
         key = (now - now % HOUR, record.job_type, kind[:128])
+        if key not in self.errors and self._kinds_of(key[0]) >= MOST_KINDS:
+            key = (*key[:2], OTHER)
         known = self.errors.get(key)
         count = known.count + 1 if known else 1
         self.errors[key] = ErrorTally(count, message[:_MESSAGE_LENGTH], record.id, now)
         if known is None:
             _trim(self.errors, now - DAY - HOUR, MOST_ERRORS)
+
+    def _kinds_of(self, hour: int) -> int:
+        """Return how many kinds of errors the present hour has."""
+        return sum(1 for _ in takewhile(lambda key: key[0] == hour, reversed(self.errors)))
 
 
 def _trim(tallies: OrderedDict[Any, Any], before: int, most: int) -> None:

@@ -70,7 +70,7 @@ class Operator(QueueCore):
         """
         validation.name(job_type, "job_type")
         ends = None if until is None else validation.at(until, "until")
-        why = validation.optional_text(reason, "reason", 1000)
+        why = validation.optional_text(reason, "reason", 1000) or None
         backend = await self._ready()
         return job_type_view(await backend.pause(job_type, until=ends, reason=why), backend.now())
 

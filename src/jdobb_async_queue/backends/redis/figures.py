@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from jdobb_async_queue.backends.history import ErrorTally, Tally, error_groups
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
 
 Hash = tuple[bytes, "Sequence[bytes]"]
 """An instant and the flat hash that belongs to it."""
+
+
+_ESCAPED = {"0": "\0", "e": ""}
+
+
+def kind_in_field(kind: str) -> str:
+    """Return a kind of error as a field has it: without NUL, which parts a field, and never empty."""
+    return kind.replace("\\", "\\\\").replace("\0", "\\0") or "\\e"
+
+
+def _kind_of(escaped: str) -> str:
+    return re.sub(r"\\(.)", lambda found: _ESCAPED.get(found[1], found[1]), escaped)
 
 
 def stats(row: Sequence[bytes], now: int) -> JobTypeStats:
@@ -50,7 +63,7 @@ def _error_rows(found: dict[bytes, bytes]) -> Iterator[tuple[str, str, ErrorTall
             continue
         job_type, kind = field.decode().split("\0", 1)
         at, job_id, message = found[field + b"\0"].decode().split("|", 2)
-        yield job_type, kind, ErrorTally(int(value), message, job_id, int(at))
+        yield job_type, _kind_of(kind), ErrorTally(int(value), message, job_id, int(at))
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from jdobb_async_queue.backends.redis.figures import kind_in_field
 from jdobb_async_queue.backends.redis.wire import pack
 from jdobb_async_queue.lifecycle import millis
 
@@ -151,7 +152,7 @@ def _fail(change: Transition) -> Iterable[Argument]:
     return (
         _optional(change.delay),
         _fragment(failure),
-        failure.type[:128],
+        kind_in_field(failure.type[:128]),
         failure.message[:300],
         _said(failure.message),
         _keep(change),

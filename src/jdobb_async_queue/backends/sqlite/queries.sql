@@ -266,6 +266,10 @@ SELECT min(start_by) FROM jobs WHERE start_by IS NOT NULL AND ns = ?
 SELECT minute, job_type, figure, bucket, n FROM tallies WHERE ns = ? AND minute > ?
 ORDER BY minute, job_type
 
+-- name: error_kinds
+SELECT count(*), count(CASE WHEN job_type = ? AND kind = ? THEN 1 END)
+FROM error_tallies WHERE ns = ? AND hour = ?
+
 -- name: error_tallies
 SELECT job_type, kind, n, last_message, last_job_id, last_at
 FROM error_tallies WHERE ns = ? AND hour > ?

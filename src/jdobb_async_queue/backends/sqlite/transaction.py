@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jdobb_async_queue.backends.history import Ledger
+from jdobb_async_queue.backends.history import MOST_KINDS, OTHER, Ledger
 from jdobb_async_queue.backends.sqlite import rows
 from jdobb_async_queue.backends.sqlite.queries import SQL
 from jdobb_async_queue.records import TypeRecord
@@ -203,8 +203,9 @@ class Transaction:
             for figure, bucket, n in figures:
                 self.write("add_tally", self.ns, minute, job_type, figure, bucket, n)
         for (hour, job_type, kind), error in self._ledger.errors.items():
+            kinds, known = self.all("error_kinds", job_type, kind, self.ns, hour)[0]
             self.write(
-                "add_error_tally", self.ns, hour, job_type, kind,
+                "add_error_tally", self.ns, hour, job_type, kind if known or kinds < MOST_KINDS else OTHER,
                 error.count, error.last_message, error.last_job_id, error.last_at,
             )  # fmt: skip
 

@@ -2,10 +2,11 @@
 --
 -- minute:<instant>  <type>|<figure>|<bucket> = how many; the buckets are those of backends/history.py
 -- errors:<instant>  per hour: <type>NUL<error type> = how many, and with NUL after it the latest one's
---                   instant|job id|message
+--                   instant|job id|message; error types are escaped, so that they hold no NUL
 
 local MINUTE, HOUR = 60000, 3600000
 local MESSAGE_LENGTH, KIND_LENGTH = 300, 128
+local MOST_KINDS, OTHER = 400, 'Other'
 local tallies = {}
 
 local function tally(job_type, figure, bucket)
@@ -20,9 +21,12 @@ end
 
 local function tally_error(job, kind, message)
   local hour = text(now - now % HOUR)
-  local field = job.t .. '\0' .. kind
-  call('HINCRBY', PREFIX .. 'errors:' .. hour, field, 1)
-  call('HSET', PREFIX .. 'errors:' .. hour, field .. '\0', NOW .. '|' .. job.id .. '|' .. message)
+  local key, field = PREFIX .. 'errors:' .. hour, job.t .. '\0' .. kind
+  if call('HLEN', key) >= 2 * MOST_KINDS and call('HEXISTS', key, field) == 0 then
+    field = job.t .. '\0' .. OTHER
+  end
+  call('HINCRBY', key, field, 1)
+  call('HSET', key, field .. '\0', NOW .. '|' .. job.id .. '|' .. message)
   call('ZADD', PREFIX .. 'hours', hour, hour)
 end
 
