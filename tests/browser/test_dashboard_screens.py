@@ -78,7 +78,8 @@ async def test_each_screen_is_open_to_everybody(examined: Page, ids: dict[str, s
 
 
 SPILLED = """() => [...document.querySelectorAll("th, td")].filter((cell) =>
-  cell.checkVisibility() && getComputedStyle(cell).overflow === "visible" && cell.scrollWidth > cell.clientWidth
+  cell.checkVisibility() && getComputedStyle(cell).overflow === "visible"
+  && cell.scrollWidth > cell.clientWidth
 ).map((cell) => cell.textContent)"""
 """Cells that are too small for what is in them."""
 
