@@ -12,7 +12,7 @@ from tests.support.restarts import Service
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SHOWN = 6
-HOST = "a-rather-long-name-of-a-host.internal.example.org"
+HOST = "a-rather-long-name-of-a-host." * 4 + "internal.example.org"
 
 
 async def test_of_many_points_the_first_are_shown_and_the_others_on_demand(visit: Visit, service: Service):

@@ -298,8 +298,9 @@ async def test_the_tab_key_comes_to_everything(dashboard: Page, queue: JobQueue)
 
 async def test_a_list_of_very_many_asks_for_one_page(visit: Visit, service: Service):
     async with JobQueue.from_url(service.backend_url) as queue:
-        for _ in range(100):
-            await queue.enqueue_many([NewJob(job_type="very-many")] * 1000)
+        for number in range(100):
+            marked = NewJob(job_type="very-many", metadata={"at": str(number)})
+            await queue.enqueue_many([NewJob(job_type="very-many")] * 999 + [marked])
     async with visit(service.url) as (context, trouble):
         page = await context.new_page()
         await page.goto("#/jobs")
@@ -309,6 +310,12 @@ async def test_a_list_of_very_many_asks_for_one_page(visit: Visit, service: Serv
         await expect(page.get_by_label("Jobs by status")).to_contain_text("100,000")
         await expect(page.get_by_role("row", name="very-many")).to_be_visible()
         asked = {path for path in trouble.requests if not path.startswith("/ui/")}
+        await page.goto("#/jobs?metadata.at=95")
+        await expect(rows(page)).to_have_count(1)
+        await page.goto("#/jobs?metadata.at=85")
+        await expect(page.get_by_text("No job fits among those that were looked at so far.")).to_be_visible()
+        await page.get_by_role("button", name="Look further").click()
+        await expect(rows(page)).to_have_count(1)
     assert asked == {
         "/", "/session", "/stats", "/job-types", "/workers", "/stats/errors", "/stats/history?window=900",
         "/jobs?limit=50", "/jobs?status=processing&limit=10",

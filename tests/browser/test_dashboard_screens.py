@@ -77,6 +77,13 @@ async def test_each_screen_is_open_to_everybody(examined: Page, ids: dict[str, s
         ] == []
 
 
+SPILLED = """() => [...document.querySelectorAll("th, td")].filter((cell) =>
+  cell.checkVisibility() && getComputedStyle(cell).overflow === "visible"
+  && cell.scrollWidth > cell.clientWidth
+).map((cell) => cell.textContent)"""
+"""Cells that are too small for what is in them."""
+
+
 async def test_no_screen_is_wider_than_a_telephone(visit: Visit, running: Service, ids: dict[str, str]):
     async with visit(running.url, viewport={"width": 390, "height": 800}) as (context, _):
         page = await context.new_page()
@@ -84,6 +91,8 @@ async def test_no_screen_is_wider_than_a_telephone(visit: Visit, running: Servic
             await stand_on(page, screen, ids)
             width = await page.evaluate("document.documentElement.scrollWidth")
             assert (screen, width) == (screen, 390)
+            assert (screen, await page.evaluate(SPILLED)) == (screen, [])
+            await expect(page.get_by_label("Screens").locator("[aria-current]")).to_be_in_viewport(ratio=1)
 
 
 async def test_markup_in_what_jobs_carry_stays_text(dashboard: Page, ids: dict[str, str]):
@@ -152,11 +161,23 @@ async def test_settings_stay_over_a_reload(dashboard: Page, ids: dict[str, str])
     await expect(dashboard.get_by_label("data", exact=True)).to_have_count(0)
 
 
+DRAWN = """window.drawn = new Set();
+const draw = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+  window.drawn.add(text);
+  return draw.call(this, text, ...rest);
+};"""
+"""What keeps the texts of charts."""
+
+
 async def test_who_comes_first_is_told_how_to_begin(visit: Visit, service: Service):
     async with visit(service.url) as (context, _):
+        await context.add_init_script(DRAWN)
         page = await context.new_page()
         await page.goto("")
         await expect(page.get_by_text("No job has come yet.")).to_be_visible()
+        await page.wait_for_function("window.drawn.has('10 ms')")
+        assert {"0 s", "5 ms"} < set(await page.evaluate("[...window.drawn]"))
         await expect(page.get_by_label("the call", exact=True)).to_contain_text(
             f"curl -X POST '{service.url}/jobs'"
         )
@@ -178,6 +199,8 @@ async def test_who_comes_first_sees_a_job_run_be_cancelled_fail_and_succeed_at_l
             await expect(page.get_by_label("the call", exact=True)).to_contain_text(
                 '"job_type":"csv.profile"'
             )
+            await page.set_viewport_size({"width": 390, "height": 800})
+            assert await page.evaluate(SPILLED) == []
             await page.get_by_role("row", name='{"seconds":20}').get_by_role("button").click()
             await expect(page.locator(".bar .message")).to_have_text(re.compile(r"step \d+ of 80"))
             await page.get_by_role("button", name="Cancel").click()
@@ -189,6 +212,8 @@ async def test_who_comes_first_sees_a_job_run_be_cancelled_fail_and_succeed_at_l
             await expect(page.locator(".bar")).to_contain_text("as the job asked for")
             await page.get_by_role("button", name="Retry").click()
             await expect(status).to_have_text("complete")
+            await page.goto("#/enqueue?job_type=csv.profile")
+            await expect(page.get_by_label("Delimiter")).to_contain_text(r'"\t"')
             await page.goto("#/")
             await expect(page.get_by_label("Jobs by status")).to_be_visible()
             await expect(page.get_by_text("No job has come yet.")).to_have_count(0)

@@ -51,12 +51,14 @@ def test_5_for_a_store_that_cannot_be_opened(jdobb: Jdobb):
     done = jdobb.process("get", "x", "--backend-url", "sqlite:///jobs.db")
     assert done.code == 5
     assert is_one_line(done)
+    assert "jdobb doctor" in done.err
 
 
 def test_5_for_a_service_that_does_not_answer(jdobb: Jdobb):
     done = jdobb.process("get", "x", "--url", f"http://127.0.0.1:{free_port()}")
     assert done.code == 5
     assert is_one_line(done)
+    assert "jdobb doctor" in done.err
 
 
 @pytest.fixture

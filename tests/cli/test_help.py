@@ -110,10 +110,24 @@ def test_version(jdobb: Jdobb):
     assert (done.code, done.out) == (0, "jdobb 0.1.0\n")
 
 
-def test_a_mistyped_command_is_met_with_the_near_one(jdobb: Jdobb):
-    done = jdobb("enqeue", "email")
-    assert (done.code, done.out) == (2, "")
-    assert "Did you mean 'enqueue'?" in done.err
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("enqeue email", "no such command 'enqeue'. Did you mean 'enqueue'? (jdobb --help)"),
+        ("keys nw", "no such command 'nw'. Did you mean 'new'? (jdobb keys --help)"),
+        ("list --statu failed", "no such option: --statu; did you mean --status? (jdobb list --help)"),
+        (
+            "list --status fialed",
+            "invalid value for '--status': 'fialed' is not one of "
+            + ", ".join(f"'{status.value}'" for status in Status)
+            + "; did you mean failed? (jdobb list --help)",
+        ),
+        ("get", "missing argument 'ID' (jdobb get --help)"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_met_with_what_is_near(jdobb: Jdobb, line: str, said: str):
+    done = jdobb(*line.split())
+    assert (done.code, done.out, done.err) == (2, "", f"jdobb: {said}\n")
 
 
 def test_without_arguments_it_shows_its_help(jdobb: Jdobb):

@@ -83,6 +83,14 @@ def test_list_goes_on_from_its_cursor(place: Jdobb, new_id: Callable[[], str]):
     assert seen == ids[::-1]
 
 
+def test_list_finds_what_lies_behind_very_many_others(place: Jdobb, new_id: Callable[[], str]):
+    tag = f"tag={new_id()}"
+    job_id = place("enqueue", "later", *DELAYED, "--metadata", tag).out.strip()
+    place.process("enqueue", "later", *DELAYED, "--ndjson", "-", stdin="{}\n" * 1001)
+    done = place("list", "--metadata", tag, "--json")
+    assert [job["id"] for job in done.json["items"]] == [job_id]
+
+
 def test_list_says_on_standard_error_that_there_is_more(place: Jdobb, waiting: str):
     place("enqueue", "later", *DELAYED)
     done = place("list", "--limit", "1")

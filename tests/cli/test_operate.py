@@ -79,6 +79,10 @@ def test_a_mistyped_type_is_met_with_the_near_one(place: Jdobb):
     done = place("resume", "nighlty-report")
     assert (done.code, done.out) == (3, "")
     assert done.err == "jdobb: no job type has the name 'nighlty-report'; did you mean nightly-report?\n"
+    done = place("pause", "nighlty-report")
+    assert (done.code, done.out) == (0, "nighlty-report is paused\n")
+    assert done.err == "there was no job type 'nighlty-report' until now; did you mean nightly-report?\n"
+    assert place("pause", "nighlty-report").err == ""
 
 
 def test_resuming_an_unknown_type_exits_3(place: Jdobb, job_type: str):

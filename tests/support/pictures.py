@@ -21,6 +21,10 @@ from tests.support.restarts import Service
 IMAGES = ROOT / "docs/images"
 SIZE = {"width": 1200, "height": 800}
 MINUTES = 15
+AGO = 45
+"""Seconds since the first of the jobs that run was started."""
+CALM = 0.2
+"""How often a pause follows a job."""
 TRACEBACK = """Traceback (most recent call last):
   File "/app/shop/mails.py", line 41, in send
     await server.send(message)
@@ -61,34 +65,44 @@ async def fill(url: str) -> str:
     """Let the last minutes have happened; return the id of a job that failed."""
     chance = random.Random(4)  # noqa: S311 - the same pictures each time
     now = datetime.now(timezone.utc)
+    running = await begin(url, now)
     clock = ManualClock(now - timedelta(minutes=MINUTES))
     async with JobQueue(SQLiteBackend(url, clock=clock)) as queue:
         while clock.time < now - timedelta(seconds=5):
-            for _ in range(chance.randrange(2, 9)):
-                await live(queue, clock, chance)
-            clock.advance(chance.uniform(5, 20))
-        clock.advance(max(0, (now - clock.time).total_seconds()))
+            await live(queue, clock, chance)
+            if clock.time < now - timedelta(seconds=30) and chance.random() < CALM:
+                clock.advance(chance.uniform(5, 20))
+        failed = await fail(queue, clock)
+        clock.advance((now - clock.time).total_seconds())
+        for name, host, job_types, jobs in (
+            ("studio-1", "app-1", ["video.render"], running),
+            ("mailer-1", "app-2", ["mail.send", "invoice.export"], []),
+        ):
+            await queue.register_worker(name, host=host, pid=7, slots=4, job_types=job_types, jobs=jobs)
+        return failed
+
+
+async def begin(url: str, now: datetime) -> list[str]:
+    """Let jobs have come that still wait or run; return the ids of those that run."""
+    clock = ManualClock(now - timedelta(seconds=AGO))
+    running = []
+    async with JobQueue(SQLiteBackend(url, clock=clock)) as queue:
         await queue.pause("invoice.export", reason="month end", until=now + timedelta(hours=2))
         for number in range(12):
             await queue.enqueue("invoice.export", {"order": 4700 + number})
         await queue.enqueue("mail.send", MAIL, delay=900)
-        running = []
         for progress, message in (
-            (0.18, "frame 45 of 250"),
-            (0.64, "frame 160 of 250"),
             (0.91, "frame 228 of 250"),
+            (0.64, "frame 160 of 250"),
+            (0.18, "frame 45 of 250"),
         ):
             await queue.enqueue("video.render", {"frames": 250})
             job = await queue.claim(["video.render"], worker_id="studio-1", lease=3600)
             assert job is not None
             await queue.update(job.id, progress, message, lease_token=job.lease_token)
             running.append(job.id)
-        for name, job_types, jobs in (
-            ("studio-1", ["video.render"], running),
-            ("mailer-1", ["mail.send", "invoice.export"], []),
-        ):
-            await queue.register_worker(name, host="app-1", pid=7, slots=4, job_types=job_types, jobs=jobs)
-        return await fail(queue, clock)
+            clock.advance(AGO / 4)
+    return running
 
 
 async def live(queue: JobQueue, clock: ManualClock, chance: random.Random) -> None:

@@ -26,6 +26,7 @@ from jdobb_service.cli.commands import (
     worker,
 )
 from jdobb_service.cli.running import runnable
+from jdobb_service.cli.usage import UsageError, refuse
 
 SECTIONS: dict[str, dict[str, Callable[..., Any]]] = {
     "Run": {"dev": dev.dev, "serve": serve.serve, "worker": worker.worker},
@@ -116,7 +117,19 @@ def _jdobb(
 
 
 class _Sections(TyperGroup):
-    """Lists the commands under a heading for each section."""
+    """Lists the commands under a heading for each section, and refuses in one line what it cannot use."""
+
+    def main(self, args: Any = None, *rest: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run, and exit with the code of the command."""
+        try:
+            code = super().main(args, *rest, **{**extra, "standalone_mode": False})
+        except UsageError as error:
+            if not standalone_mode:
+                raise
+            code = refuse(error)
+        if standalone_mode:
+            sys.exit(code)
+        return code
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the headings with their commands."""

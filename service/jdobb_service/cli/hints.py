@@ -36,10 +36,20 @@ async def tell_of_unknown_type(client: Client, job_type: str) -> None:
 
 async def tell_of_absent_types(client: Client, job_types: Iterable[str]) -> None:
     """Say which of the job types there are not, when a choice by them has found nothing."""
+    for job_type, hint in await _absent(client, job_types):
+        note(f"no job type has the name {job_type!r}{hint}")
+
+
+async def tell_of_new_type(client: Client, job_type: str) -> None:
+    """Say that a job type comes into being by what is about to happen to it: it may be mistyped."""
+    for name, hint in await _absent(client, [job_type]):
+        note(f"there was no job type {name!r} until now{hint}")
+
+
+async def _absent(client: Client, job_types: Iterable[str]) -> list[tuple[str, str]]:
+    """Return those that there are not, each with what is near it."""
     try:
         known = await client.job_types()
     except Exception:  # noqa: BLE001 - the same
-        return
-    for job_type in job_types:
-        if job_type not in known:
-            note(f"no job type has the name {job_type!r}{near(job_type, known)}")
+        return []
+    return [(name, near(name, known)) for name in job_types if name not in known]

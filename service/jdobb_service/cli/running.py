@@ -21,6 +21,7 @@ from jdobb_service.cli.exits import ExitCode, refusal_of
 from jdobb_service.cli.option_groups import OptionGroup
 from jdobb_service.cli.output import note
 
+_REMEDIES = {ExitCode.UNREACHABLE: " (jdobb doctor, with the same options, tells what to do)"}
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -70,7 +71,8 @@ def _run(function: Callable[..., Any], options: dict[str, Any], *, debug: bool) 
         if debug:
             traceback.print_exc()
         refusal = refusal_of(error)
-        note(f"jdobb: {refusal}")
+        said, *hints = str(refusal).split("\n")
+        note("\n".join([f"jdobb: {said}{_REMEDIES.get(refusal.code, '')}", *hints]))
         return refusal.code
     return ExitCode.OK if code is None else int(code)
 

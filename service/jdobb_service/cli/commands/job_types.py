@@ -7,6 +7,7 @@ from typing import Any
 
 from jdobb_service.cli.clients import connect
 from jdobb_service.cli.exits import ExitCode, Refusal
+from jdobb_service.cli.hints import tell_of_new_type
 from jdobb_service.cli.options import (
     AsJson,
     BackendUrl,
@@ -39,7 +40,8 @@ async def pause(
     """
     ends = instant(until, "--until")
     async with connect(url, backend_url, namespace) as client:
-        _show(await client.pause(_checked(job_type), ends, reason), as_json=as_json)
+        await tell_of_new_type(client, _checked(job_type))
+        _show(await client.pause(job_type, ends, reason), as_json=as_json)
 
 
 async def resume(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jdobb_service.cli.clients import connect
@@ -87,6 +88,8 @@ async def list_jobs(
     )
     async with connect(place.url, place.backend_url, place.namespace) as client:
         page = await client.list_jobs(wanted)
+        while not page.items and page.next_cursor is not None:  # it has looked at as many as one call may
+            page = await client.list_jobs(replace(wanted, cursor=page.next_cursor))
         if not page.items:
             await tell_of_absent_types(client, wanted.job_types)
     if as_json:

@@ -7,6 +7,14 @@ import { useTheme } from "./settings.js";
 import { clock, duration, present } from "./time.js";
 
 const HEIGHT = 160;
+const MINUTE = 60;
+const HOUR = 3600;
+/** How far apart the marks of seconds are: what one reads as round. */
+const STEPS = [
+  ...[0.001, 0.01, 0.1, 1].flatMap((size) => [size, 2 * size, 5 * size]),
+  ...[10, 15, 30, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE],
+  ...[1, 2, 6, 12, 24, 48, 7 * 24, 14 * 24, 28 * 24].map((hours) => hours * HOUR),
+];
 
 /**
  * `times` are seconds of the epoch; each of `series` has {label, values, color: a custom property, fill}.
@@ -35,7 +43,7 @@ export function Chart({ times, series, unit, label }) {
         scales: { y: { range: (_, low, high) => [0, Math.max(unit === "seconds" ? 0.01 : 4, high * 1.1)] } },
         axes: [
           { ...axis, font: "11px system-ui", size: 28, values: (_, ticks) => ticks.map(minute) },
-          { ...axis, font: "11px system-ui", size: 58, values: (_, ticks) => ticks.map((tick) => show(tick)) },
+          { ...axis, font: "11px system-ui", size: 58, ...(unit === "seconds" && { incrs: STEPS }), values: (_, ticks) => ticks.map((tick) => show(tick)) },
         ],
         series: [
           {},

@@ -123,7 +123,7 @@ const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?$/i;
 function Field({ name, property, required, value, change }) {
   if (property.enum) {
     const texts = property.enum.map((one) => JSON.stringify(one));
-    const options = property.enum.map((one, n) => [texts[n], String(one)]);
+    const options = property.enum.map((one, n) => [texts[n], String(one).trim() ? String(one) : texts[n]]);
     const chosen = value ?? (property.default === undefined ? "" : JSON.stringify(property.default));
     return html`<${Select} value=${chosen} onChoose=${(text) => change(name, text || undefined)} required=${required}
       options=${texts.includes(chosen) && required ? options : [["", "–"], ...options]} />`;

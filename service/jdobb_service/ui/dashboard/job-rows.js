@@ -9,6 +9,7 @@ const [FIRST, FURTHER] = [50, 200]; // jobs that are read at once
 const LOOK_EVERY = 5000;
 const LOOK_AFTER = 1000;
 const REDRAW_EVERY = 100;
+const EMPTY_PAGES = 10; // of a filter without an index, before a person is asked whether to go on
 
 /**
  * Rows that were read stay where they are and change in place; what is new waits until it is asked for.
@@ -27,7 +28,10 @@ export function useRows(filter) {
   const read = async (from) => {
     const turn = ++reading.current;
     try {
-      const { items, next_cursor } = await page(from);
+      let { items, next_cursor } = await page(from);
+      for (let pages = 1; !items.length && next_cursor && pages < EMPTY_PAGES; pages++) {
+        ({ items, next_cursor } = await page(next_cursor));
+      }
       if (turn !== reading.current) return;
       if (!from) {
         rows.current = new Map();

@@ -80,7 +80,8 @@ function List({ filter }) {
   return html`
     <${Failure} error=${error ?? failure} />
     <div class="afloat">${fresh > 0 && html`<button class="pill" onClick=${reload}>${number(fresh)} new or changed – show</button>`}</div>
-    ${!jobs.length ? html`<${None} isFiltered=${Object.values(filter).some((value) => value.length)} />` : html`
+    ${!jobs.length && next ? html`<${Empty}>No job fits among those that were looked at so far. <button onClick=${more}>Look further</button><//>`
+      : !jobs.length ? html`<${None} isFiltered=${Object.values(filter).some((value) => value.length)} />` : html`
     <section class="card scroll"><table class="jobs">
       <thead><tr>
         <th><input type="checkbox" aria-label="Select all that are shown" checked=${every} onChange=${choose} /></th>

@@ -1,6 +1,6 @@
 // The dashboard: its frame, and which screen stands in it.
 
-import { html, render, useEffect, useErrorBoundary, useState } from "../vendor/preact.js";
+import { html, render, useEffect, useErrorBoundary, useRef, useState } from "../vendor/preact.js";
 import { useResource } from "./api.js";
 import { Enqueue } from "./enqueue.js";
 import { Job } from "./job.js";
@@ -87,8 +87,13 @@ function show({ screen, id, query }) {
 }
 
 function Nav({ screen, onHelp }) {
+  const links = useRef();
+  useEffect(() => {
+    const [row, here] = [links.current, links.current.querySelector("[aria-current]")];
+    if (here) row.scrollLeft = here.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+  }, [screen]);
   return html`<a class="brand" href="#/">jdobb</a>
-    <nav aria-label="Screens">${SCREENS.map(([to, name]) => html`
+    <nav aria-label="Screens" ref=${links}>${SCREENS.map(([to, name]) => html`
       <a href=${link(to)} aria-current=${to === screen ? "page" : undefined}>${name}</a>`)}</nav>
     <footer><${Live} /><span><button class="quiet" onClick=${onHelp}>Keys</button><a href="docs">API</a></span></footer>`;
 }
