@@ -13,7 +13,6 @@ import pytest
 
 from jdobb_async_queue.backends.base import UPDATES_KEPT
 from jdobb_service import sse
-from jdobb_service.listening import SEND_BUFFER
 from tests.support.serving import Running, code_of, serving
 from tests.support.streams import Event, events, read_all
 from tests.support.waiting import eventually
@@ -294,7 +293,7 @@ async def test_readers_that_take_nothing_cost_a_bounded_number_of_bytes_each(tmp
         kernel = [each.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) for each in sockets]
 
     assert grown / READERS < 400_000  # a page of the log, twice, and what waits to be written
-    assert max(kernel) <= 2 * SEND_BUFFER  # Linux tells the double, for its own needs
+    assert max(kernel) <= 2 * sse.SEND_BUFFER  # Linux tells the double, for its own needs
 
 
 async def test_a_slow_reader_gets_every_update(service: Running):
