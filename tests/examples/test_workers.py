@@ -1,4 +1,7 @@
-"""Workers in other languages: real processes at a real service, through what happens in a worker's life."""
+"""Workers in other languages: real processes at a real service, through what happens in a worker's life.
+
+The service runs in the test's own process, or in one of its own where it is stopped and started.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import signal
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +24,7 @@ from tests.support.browsing import http_server
 from tests.support.http_workers import COMMANDS, Launcher, Process, jq_in
 from tests.support.jobs import get_job
 from tests.support.restarts import Service
+from tests.support.serving import Running, serving
 from tests.support.waiting import WITHIN, eventually
 
 TYPE = "word-count"
@@ -38,24 +44,39 @@ def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
 
 
 @pytest.fixture
+async def service() -> AsyncIterator[Running]:
+    async with serving() as service:
+        yield service
+
+
+@pytest.fixture
+def queue(service: Running) -> JobQueue:
+    return service.queue
+
+
+@pytest.fixture
 def stopped(tmp_path: Path) -> Iterator[Service]:
-    """Return a service that has not been started yet."""
+    """Return a service as a process that has not been started yet."""
     service = Service(tmp_path)
     yield service
     service.stop()
 
 
 @pytest.fixture
-def service(stopped: Service) -> Service:
-    stopped.start()
-    return stopped
-
-
-@pytest.fixture
-async def queue(stopped: Service) -> AsyncIterator[JobQueue]:
-    """Return the queue on the service's file."""
+async def lasting(stopped: Service) -> AsyncIterator[JobQueue]:
+    """Return the queue on that service's file."""
     async with JobQueue.from_url(stopped.backend_url) as queue:
         yield queue
+
+
+@asynccontextmanager
+async def working(launcher: Launcher, url: str, **options: Any) -> AsyncIterator[Process]:
+    """Run a worker as ``started`` does, and let the service answer while the worker ends."""
+    with launcher.started(url, **options) as worker:
+        try:
+            yield worker
+        finally:
+            await asyncio.to_thread(worker.end)
 
 
 async def in_the_middle(queue: JobQueue, job_id: str) -> Job:
@@ -92,10 +113,10 @@ async def id_after(queue: JobQueue, *, beats: int) -> str:
 
 
 async def test_jobs_complete_and_their_progress_is_seen(
-    launcher: Launcher, service: Service, queue: JobQueue
+    launcher: Launcher, service: Running, queue: JobQueue
 ):
     ids = [await queue.enqueue(TYPE, TEXT) for _ in range(3)]
-    with launcher.started(service.url):
+    async with working(launcher, service.url):
         updates = [update async for update in Broadcaster(queue).subscribe(ids[0], after=0)]
         jobs = [await ended(queue, job_id) for job_id in ids]
     assert [(job.status, job.results, job.attempt) for job in jobs] == [("complete", WORDS, 1)] * 3
@@ -106,20 +127,20 @@ async def test_jobs_complete_and_their_progress_is_seen(
 
 @pytest.mark.parametrize("launcher", ["python", "node"], indirect=True)
 async def test_as_many_jobs_as_there_are_slots_run_at_once(
-    launcher: Launcher, service: Service, queue: JobQueue
+    launcher: Launcher, service: Running, queue: JobQueue
 ):
     ids = [await queue.enqueue(TYPE, TEXT) for _ in range(4)]
-    with launcher.started(service.url, slots=3, pace=FOR_EVER):
+    async with working(launcher, service.url, slots=3, pace=FOR_EVER):
         for job_id in ids[:3]:
             await in_the_middle(queue, job_id)
         assert (await get_job(queue, ids[3])).status == "pending"
 
 
 async def test_a_job_that_is_cancelled_while_it_runs_is_left(
-    launcher: Launcher, service: Service, queue: JobQueue
+    launcher: Launcher, service: Running, queue: JobQueue
 ):
     first, second = [await queue.enqueue(TYPE, TEXT, max_lost=MANY) for _ in range(2)]
-    with launcher.started(service.url, pace=FOR_EVER, lease=3) as worker:
+    async with working(launcher, service.url, pace=FOR_EVER, lease=3) as worker:
         await in_the_middle(queue, first)
         await queue.cancel(first)
         await in_the_middle(queue, second)
@@ -128,10 +149,10 @@ async def test_a_job_that_is_cancelled_while_it_runs_is_left(
 
 
 async def test_a_job_that_somebody_else_settled_is_dropped(
-    launcher: Launcher, service: Service, queue: JobQueue
+    launcher: Launcher, service: Running, queue: JobQueue
 ):
     first, second = [await queue.enqueue(TYPE, text) for text in (LONG_TEXT, TEXT)]
-    with launcher.started(service.url, pace=0.5) as worker:
+    async with working(launcher, service.url, pace=0.5) as worker:
         await in_the_middle(queue, first)
         await queue.complete(first, {"words": "by hand"})
         assert (await ended(queue, second)).results == WORDS
@@ -140,11 +161,11 @@ async def test_a_job_that_somebody_else_settled_is_dropped(
 
 
 async def test_a_job_that_cannot_be_done_fails_with_its_error(
-    launcher: Launcher, service: Service, queue: JobQueue
+    launcher: Launcher, service: Running, queue: JobQueue
 ):
     wrong = await queue.enqueue(TYPE, {"text": 5}, max_attempts=3)
     right = await queue.enqueue(TYPE, TEXT)
-    with launcher.started(service.url):
+    async with working(launcher, service.url):
         job = await ended(queue, wrong)
         assert (await ended(queue, right)).status == "complete"
     assert (job.status, job.error, job.attempt) == ("failed", "data.text must be a string", 1)
@@ -152,36 +173,37 @@ async def test_a_job_that_cannot_be_done_fails_with_its_error(
 
 
 async def test_results_that_are_refused_fail_the_job(launcher: Launcher, tmp_path: Path):
-    service = Service(tmp_path, JDOBB_MAX_PAYLOAD_BYTES="4")
-    service.start()
-    async with JobQueue.from_url(service.backend_url) as queue:
-        with launcher.started(service.url):
-            job = await ended(queue, await queue.enqueue(TYPE, TEXT))
-    service.stop()
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    async with (
+        serving(backend_url=url, max_payload_bytes=4) as service,
+        JobQueue.from_url(url) as queue,
+        working(launcher, service.url),
+    ):
+        job = await ended(queue, await queue.enqueue(TYPE, TEXT))
     assert job.status == "failed"
     assert "payload-too-large" in (job.error or "") or "413" in (job.error or "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_gives_the_job_back_and_ends_the_worker(
-    launcher: Launcher, service: Service, queue: JobQueue, number: signal.Signals
+    launcher: Launcher, service: Running, queue: JobQueue, number: signal.Signals
 ):
     job_id = await queue.enqueue(TYPE, TEXT)
-    with launcher.started(service.url, pace=FOR_EVER, lease=FOR_EVER) as worker:
+    async with working(launcher, service.url, pace=FOR_EVER, lease=FOR_EVER) as worker:
         await in_the_middle(queue, job_id)
         assert await asyncio.to_thread(worker.end, number) == 0
         assert f"release {job_id}" in worker.said()
     job = await get_job(queue, job_id)
     assert (job.status, job.failures, job.losses) == ("pending", 0, 0)
-    with launcher.started(service.url, name="another"):
+    async with working(launcher, service.url, name="another"):
         assert (await ended(queue, job_id)).results == WORDS
 
 
 async def test_the_directive_to_stop_gives_the_job_back_and_ends_the_worker(
-    launcher: Launcher, service: Service, queue: JobQueue
+    launcher: Launcher, service: Running, queue: JobQueue
 ):
     job_id = await queue.enqueue(TYPE, TEXT, max_lost=MANY)
-    with launcher.started(service.url, pace=FOR_EVER, lease=3) as worker:
+    async with working(launcher, service.url, pace=FOR_EVER, lease=3) as worker:
         job = await in_the_middle(queue, job_id)
         assert await queue.signal_worker(job.worker_id or "", "stop")
         assert await asyncio.to_thread(worker.process.wait, 2 * WITHIN) == 0
@@ -190,9 +212,9 @@ async def test_the_directive_to_stop_gives_the_job_back_and_ends_the_worker(
 
 
 async def test_a_quiet_worker_claims_nothing_until_it_may_and_ends_when_told(
-    launcher: Launcher, service: Service, queue: JobQueue
+    launcher: Launcher, service: Running, queue: JobQueue
 ):
-    with launcher.started(service.url, lease=3, claim_wait=1) as worker:
+    async with working(launcher, service.url, lease=3, claim_wait=1) as worker:
         assert (await ended(queue, await queue.enqueue(TYPE, TEXT))).status == "complete"
         worker_id = await id_after(queue, beats=1)
         await queue.signal_worker(worker_id, "quiet")
@@ -210,10 +232,10 @@ async def test_a_quiet_worker_claims_nothing_until_it_may_and_ends_when_told(
 
 
 async def test_a_worker_that_is_told_to_be_quiet_goes_on_with_what_it_runs(
-    launcher: Launcher, service: Service, queue: JobQueue
+    launcher: Launcher, service: Running, queue: JobQueue
 ):
     first, second = [await queue.enqueue(TYPE, TEXT) for _ in range(2)]
-    with launcher.started(service.url, lease=3, claim_wait=1, pace=FOR_EVER) as worker:
+    async with working(launcher, service.url, lease=3, claim_wait=1, pace=FOR_EVER) as worker:
         await in_the_middle(queue, first)
         await queue.signal_worker(await id_after(queue, beats=1), "quiet")
         await id_after(queue, beats=3)
@@ -227,29 +249,30 @@ async def test_a_worker_that_is_told_to_be_quiet_goes_on_with_what_it_runs(
         assert (job.status, job.attempt) == ("pending", 0)
 
 
-async def test_a_restart_of_the_service_costs_no_job(launcher: Launcher, service: Service, queue: JobQueue):
-    running = await queue.enqueue(TYPE, TEXT)
-    with launcher.started(service.url, pace=0.5) as worker:
+async def test_a_restart_of_the_service_costs_no_job(launcher: Launcher, stopped: Service, lasting: JobQueue):
+    await asyncio.to_thread(stopped.start)
+    running = await lasting.enqueue(TYPE, TEXT)
+    async with working(launcher, stopped.url, pace=0.5) as worker:
         await eventually(lambda: running in worker.said(), within=2 * WITHIN)
-        await asyncio.to_thread(service.stop)
+        await asyncio.to_thread(stopped.stop)
         await has_said(worker, "service away")
-        await asyncio.to_thread(service.start)
-        job = await ended(queue, running)
+        await asyncio.to_thread(stopped.start)
+        job = await ended(lasting, running)
         assert (job.results, job.attempt, job.failures, job.losses) == (WORDS, 1, 0, 0)
-        assert (await ended(queue, await queue.enqueue(TYPE, TEXT))).status == "complete"
+        assert (await ended(lasting, await lasting.enqueue(TYPE, TEXT))).status == "complete"
 
 
 async def test_a_service_that_is_not_there_yet_is_waited_for(
-    launcher: Launcher, stopped: Service, queue: JobQueue
+    launcher: Launcher, stopped: Service, lasting: JobQueue
 ):
-    with launcher.started(stopped.url) as worker:
+    async with working(launcher, stopped.url) as worker:
         await has_said(worker, "service away")
         await asyncio.to_thread(stopped.start)
-        assert (await ended(queue, await queue.enqueue(TYPE, TEXT))).status == "complete"
+        assert (await ended(lasting, await lasting.enqueue(TYPE, TEXT))).status == "complete"
 
 
 async def test_an_answer_that_the_service_is_unavailable_is_waited_out(
-    launcher: Launcher, stopped: Service, queue: JobQueue
+    launcher: Launcher, stopped: Service, lasting: JobQueue
 ):
     asked = threading.Event()
 
@@ -267,27 +290,23 @@ async def test_an_answer_that_the_service_is_unavailable_is_waited_out(
         def log_message(self, *_: object) -> None:
             pass
 
-    with launcher.started(stopped.url) as worker:
+    async with working(launcher, stopped.url) as worker:
         with http_server(Unavailable, stopped.port):
             assert await asyncio.to_thread(asked.wait, 2 * WITHIN)
             await has_said(worker, "503")
         await asyncio.to_thread(stopped.start)
-        assert (await ended(queue, await queue.enqueue(TYPE, TEXT))).status == "complete"
+        assert (await ended(lasting, await lasting.enqueue(TYPE, TEXT))).status == "complete"
 
 
-async def test_a_key_for_working_is_enough_and_a_wrong_one_ends_the_worker(
-    launcher: Launcher, tmp_path: Path
-):
-    key, secret = new_key("counter")
-    service = Service(tmp_path, JDOBB_API_KEYS=f"counter:{key.sha256}:work:{TYPE}")
-    service.start()
-    async with JobQueue.from_url(service.backend_url) as queue:
-        with launcher.started(service.url, key=secret):
-            assert (await ended(queue, await queue.enqueue(TYPE, TEXT))).results == WORDS
-    with launcher.started(service.url, key="wrong", exit_code=1) as worker:
-        assert await asyncio.to_thread(worker.process.wait, 2 * WITHIN) == 1
-        assert "401" in worker.said()
-    service.stop()
+async def test_a_key_for_working_is_enough_and_a_wrong_one_ends_the_worker(launcher: Launcher):
+    key, secret = new_key("counter", ("work",), (TYPE,))
+    async with serving(api_keys=(key,)) as service:
+        async with working(launcher, service.url, key=secret):
+            job_id = await service.queue.enqueue(TYPE, TEXT)
+            assert (await ended(service.queue, job_id)).results == WORDS
+        async with working(launcher, service.url, key="wrong", exit_code=1) as worker:
+            assert await asyncio.to_thread(worker.process.wait, 2 * WITHIN) == 1
+            assert "401" in worker.said()
 
 
 def test_the_jq_for_machines_without_one_does_what_the_worker_asks_of_it(tmp_path: Path):
