@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-OK, FAILED, USAGE = 0, 1, 2
+OK, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 5
 LAST_RESORT = 4.0
 """Seconds after the grace at which a process ends whatever still holds it (blocked threads, say)."""
 

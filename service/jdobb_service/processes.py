@@ -24,7 +24,7 @@ from multiprocessing.context import SpawnProcess
 import structlog
 
 from jdobb_async_queue import JobRouter
-from jdobb_service.ending import FAILED, LAST_RESORT, OK, USAGE, refuse
+from jdobb_service.ending import FAILED, LAST_RESORT, OK, UNREACHABLE, USAGE, refuse
 from jdobb_service.listening import CannotServe, check_exposure, listen
 from jdobb_service.logs import configure_logging
 from jdobb_service.orders import HURRY, READY, STOP, Orders
@@ -48,8 +48,9 @@ log = structlog.get_logger("jdobb_service.processes")
 def serve(settings: Settings, load_routers: LoadRouters) -> int:
     """Serve by as many processes as the settings say, until SIGTERM or SIGINT; return the exit code.
 
-    It is 0, 1 failed to start or to end, 2 refused to. ``load_routers`` is called in each of them, and is
-    pickled. From the signal on it takes ``shutdown_grace`` seconds and at most five more.
+    It is 0, 1 failed to start or to end, 2 refused to, 5 the store cannot be reached. ``load_routers`` is
+    called in each of them, and is pickled. From the signal on it takes ``shutdown_grace`` seconds and at
+    most five more.
     """
     try:
         check_exposure(settings)
@@ -191,7 +192,7 @@ class Processes:
                 self._hear(place)
             hopeless = not place.is_ready and not any(each.is_ready for each in self._places)
             process = place.bury()
-            if hopeless and code in {FAILED, USAGE}:
+            if hopeless and code in {FAILED, USAGE, UNREACHABLE}:
                 return code
             if hopeless and not self._has_served:
                 log.error("process ended before it served", process=process, **_end_of(code))

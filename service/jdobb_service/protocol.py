@@ -24,6 +24,8 @@ HEADERS_WITHIN = 10.0
 BODY_WITHIN = 10.0
 """Seconds for a body, plus the time that it takes at ``SLOWEST`` bytes a second."""
 SLOWEST = 16_384
+LAST_BODY_WITHIN = 2.0
+"""Seconds that a body may still take when the service ends; then it would be cut without a word."""
 MAX_HEADER_BYTES = 32_768
 MAX_HEADERS = 100
 MAX_URL_BYTES = 8192
@@ -69,6 +71,12 @@ class GuardedHttp(HttpToolsProtocol):
         except HttpParserError:
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("")
+
+    def shutdown(self) -> None:
+        """Let the request under way be answered; what is left of its body must come soon."""
+        super().shutdown()
+        if self._phase is _Phase.BODY:
+            self._arm(LAST_BODY_WITHIN)
 
     def on_message_begin(self) -> None:
         """Begin a request."""

@@ -18,11 +18,11 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from jdobb_async_queue import JobQueueError, JobRouter
+from jdobb_async_queue import BackendUnavailable, JobQueueError, JobRouter
 from jdobb_service.app import create_app
 from jdobb_service.banner import banner
 from jdobb_service.body_limits import BodyLimits
-from jdobb_service.ending import FAILED, LAST_RESORT, OK, USAGE, refuse
+from jdobb_service.ending import FAILED, LAST_RESORT, OK, UNREACHABLE, USAGE, refuse
 from jdobb_service.listening import CannotServe, check_exposure, listen, url_of
 from jdobb_service.logs import configure_logging
 from jdobb_service.protocol import GuardedHttp
@@ -37,7 +37,9 @@ log = structlog.get_logger("jdobb_service.server")
 
 
 def serve(settings: Settings, routers: Sequence[JobRouter] = ()) -> int:
-    """Serve until SIGTERM or SIGINT, and return the exit code: 0, 1 failed to start, 2 refused to.
+    """Serve until SIGTERM or SIGINT, and return the exit code.
+
+    It is 0, 1 failed to start, 2 refused to, 5 the store cannot be reached.
 
     From the signal on it takes ``shutdown_grace`` seconds and at most five more.
     """
@@ -95,7 +97,8 @@ class Server(uvicorn.Server):
             await self._state.open()
         except (JobQueueError, OSError, ValueError) as error:
             if not self.should_exit:
-                self.exit_code = refuse(error, FAILED)
+                is_away = isinstance(error, BackendUnavailable)
+                self.exit_code = refuse(error, UNREACHABLE if is_away else FAILED)
             self.should_exit = True
             return
         await super().startup(sockets)

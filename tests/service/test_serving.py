@@ -23,6 +23,7 @@ from jdobb_async_queue import JobContext, JobQueue, JobRouter
 from jdobb_async_queue.backends.sqlite import SQLiteBackend
 from jdobb_service import state
 from jdobb_service.app import create_app, running
+from jdobb_service.cli.exits import ExitCode
 from jdobb_service.ending import LAST_RESORT
 from jdobb_service.listening import listen
 from jdobb_service.server import Server
@@ -181,7 +182,13 @@ def test_a_reader_that_takes_nothing_does_not_hold_the_end_up(tmp_path: Path):
             assert service.stop(signal.SIGINT) == 0
 
 
-async def test_a_stream_a_wait_and_a_stalled_reader_together_end_within_the_grace(tmp_path: Path):
+_HALF_SENT = (
+    b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 100\r\nExpect: 100-continue\r\n\r\n{"
+)
+
+
+async def test_a_stream_a_wait_a_stalled_reader_and_half_a_body_end_within_the_grace(tmp_path: Path):
     with started(tmp_path, "--shutdown-grace", "1", "--backend-url", "memory://") as service:
         async with httpx.AsyncClient(base_url=service.url, timeout=WITHIN) as client:
             job_id = (await client.post("/jobs", json={"job_type": "nobody"})).json()["id"]
@@ -192,9 +199,11 @@ async def test_a_stream_a_wait_and_a_stalled_reader_together_end_within_the_grac
                 ),
             ]
             await eventually(lambda: _waiting(client, 2))
-            stalled, writer = await asyncio.open_connection(
-                "127.0.0.1", int(service.url.rpartition(":")[2]), limit=1
-            )
+            port = int(service.url.rpartition(":")[2])
+            told, sender = await asyncio.open_connection("127.0.0.1", port)
+            sender.write(_HALF_SENT)
+            assert (await told.readline()).startswith(b"HTTP/1.1 100")  # it reads the body now
+            stalled, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
             writer.write(f"GET /jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             assert await stalled.readexactly(1)
             async with client.stream("GET", f"/jobs/{job_id}/events") as answer:
@@ -206,6 +215,7 @@ async def test_a_stream_a_wait_and_a_stalled_reader_together_end_within_the_grac
             assert [(await wait).json()["status"] for wait in waits] == ["pending", "pending"]
             assert await ended == 0
             writer.close()
+            sender.close()
     assert "Traceback" not in service.log.read_text()
 
 
@@ -245,7 +255,7 @@ async def test_the_wait_for_a_store_that_stays_away_has_an_end(
     server = Server(create_app(settings), settings, listener)
     await server.serve(sockets=[listener])
     listener.close()
-    assert (server.exit_code, server.started) == (1, False)
+    assert (server.exit_code, server.started) == (ExitCode.UNREACHABLE, False)
     said = capsys.readouterr()
     assert said.err.startswith("jdobb: ")
     assert "s3cr3t" not in said.err + said.out

@@ -57,6 +57,8 @@ class Gatherer(ABC, Generic[Op]):
     def __init__(self, place: str, limits: Limits) -> None:
         self._place, self._limits = place, limits
         self._waiting: deque[Waiting[Op]] = deque()
+        self._load = 0
+        """The weight of all that waits."""
         self._room = asyncio.Event()
         self._room.set()
         self._flights = list(range(limits.flights))
@@ -139,6 +141,17 @@ class Gatherer(ABC, Generic[Op]):
         for item in items:
             self._answer(item, None, failure)
 
+    def _put_back(self, items: Sequence[Waiting[Op]]) -> None:
+        """Let items wait again, before all others."""
+        self._waiting.extendleft(reversed(items))
+        self._load += sum(self._weight(item.operation) for item in items)
+
+    def _refuse_all(self, failure: BaseException) -> None:
+        """Refuse what waits."""
+        waiting, self._waiting, self._load = self._waiting, deque(), 0
+        self._refuse(waiting, failure)
+        self._room.set()
+
     async def _have_room(self) -> None:
         while not self._closed and len(self._waiting) >= _MOST_WAITING:
             self._room.clear()
@@ -157,6 +170,7 @@ class Gatherer(ABC, Generic[Op]):
         if subject is not None:
             order = (*order, subject)
         self._waiting.append(Waiting(operation, future, take_back, order))
+        self._load += self._weight(operation)
         if self._away == 0 or (self._flights and self._is_worth_it()):
             self._begin(self._work)
         return future
@@ -190,6 +204,8 @@ class Gatherer(ABC, Generic[Op]):
 
     def _is_worth_it(self) -> bool:
         """Tell whether what waits is enough for another flight, and need not keep behind one."""
+        if self._load < _WORTH:
+            return False
         weight = 0
         for item in self._waiting:
             if self._is_behind(item):
@@ -207,14 +223,16 @@ class Gatherer(ABC, Generic[Op]):
         size = weight = 0
         while self._waiting and len(batch) < self._limits.operations:
             item = self._waiting[0]
+            load = self._weight(item.operation)
             if not item.future.done():
                 size += self._size(item.operation)
-                weight += self._weight(item.operation)
+                weight += load
                 is_full = size > self._limits.size or weight > self._limits.weight
                 if self._is_behind(item) or (batch and is_full):
                     break
                 batch.append(item)
             self._waiting.popleft()
+            self._load -= load
         if len(self._waiting) < _MOST_WAITING:
             self._room.set()
         return batch

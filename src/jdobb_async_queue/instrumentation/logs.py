@@ -16,8 +16,8 @@ logger = logging.getLogger("jdobb_async_queue")
 def log(fact: Fact) -> None:  # noqa: C901 - one branch per fact
     """Write one fact to the log."""
     match fact:
-        case facts.JobStarted(job_id, job_type, attempt):
-            logger.debug("job %s (%s) started, attempt %d", job_id, job_type, attempt, extra=_names(fact))
+        case facts.JobStarted():
+            _started(fact)
         case facts.JobSettled():
             _settled(fact)
         case facts.WorkerStarted(worker_id, job_types, slots):
@@ -55,12 +55,20 @@ def _names(fact: facts.JobStarted | facts.JobStopped | facts.JobSettled) -> dict
     return names if request_id is None else {**names, "request_id": request_id}
 
 
+def _started(fact: facts.JobStarted) -> None:
+    if logger.isEnabledFor(logging.DEBUG):  # every job has this fact, and few are to be logged
+        logger.debug(
+            "job %s (%s) started, attempt %d", fact.job_id, fact.job_type, fact.attempt, extra=_names(fact)
+        )
+
+
 def _settled(fact: facts.JobSettled) -> None:
     if fact.error is None:
-        logger.debug(
-            "job %s (%s) %s in attempt %d after %.3f s",
-            fact.job_id, fact.job_type, fact.outcome, fact.attempt, fact.seconds, extra=_names(fact),
-        )  # fmt: skip
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
+                "job %s (%s) %s in attempt %d after %.3f s",
+                fact.job_id, fact.job_type, fact.outcome, fact.attempt, fact.seconds, extra=_names(fact),
+            )  # fmt: skip
         return
     logger.warning(
         "job %s (%s) %s in attempt %d after %.3f s: %s%s",

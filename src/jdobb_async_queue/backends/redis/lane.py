@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +44,7 @@ class Lane(Gatherer[Operation]):
                 error = BackendUnavailable(f"{self._place}: the event loop ends")
             self._refuse(batch, error)
             if isinstance(error, BackendUnavailable):  # those behind have waited for the same server
-                waiting, self._waiting = self._waiting, deque()
-                self._refuse(waiting, error)
-                self._room.set()
+                self._refuse_all(error)
             return
         for item, answer in zip(batch, answers, strict=True):
             said = answer[0]

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json
+
 from jdobb_async_queue.backends import refusals
 from jdobb_async_queue.backends.redis.keys import STATUSES
 from jdobb_async_queue.errors import QueueFull
@@ -60,7 +62,7 @@ def unpack(packed: bytes) -> list[bytes | None]:
 def to_record(shown: Sequence[Any], settings_of: Callable[[str], TypeRecord | None]) -> JobRecord:
     """Return the job that a script shows; see ``shown`` of ``lua/jobs.lua``."""
     stored, ends, payload, results, errors = shown
-    job: dict[str, str] = json.loads(stored)
+    job: dict[str, str] = from_json(stored)
     get = job.get
     data, metadata, settings, request_id, traceparent = unpack(payload)
     job_type, created_at = job["t"], int(job["c"])

@@ -62,7 +62,7 @@ class Batcher(Gatherer[Call]):
         except Exception as error:  # noqa: BLE001 - it is every caller's
             self._refuse(batch, translated(error, self._place))
             return
-        self._waiting.extendleft(reversed(batch[len(done.results) :]))
+        self._put_back(batch[len(done.results) :])
         self._on_commit(done.touched)
         for item, result in zip(batch, done.results, strict=False):
             failure = None if result.error is None else translated(result.error, self._place)
