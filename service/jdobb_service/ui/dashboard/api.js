@@ -8,6 +8,8 @@ export const BASE = new URL(".", location.href.replace(/[?#].*/, ""));
 const SLOWLY = 15000;
 const AGAIN = 3000;
 const AT_MOST_EVERY = 1000;
+/** A connection may die without a word, as when a laptop sleeps: a reading that got no answer is made again. */
+const ANSWER_WITHIN = 30000;
 
 /** A refusal of the service, or no answer at all. */
 class ApiError extends Error {
@@ -32,7 +34,8 @@ export function onSignedOut(listener) {
 }
 
 export async function request(method, path, body, { headers = {}, signal } = {}) {
-  const options = { method, headers: { ...headers }, signal, cache: "no-store", credentials: "same-origin" };
+  const patience = method === "GET" ? AbortSignal.timeout(ANSWER_WITHIN) : undefined;
+  const options = { method, headers: { ...headers }, signal: signal ?? patience, cache: "no-store", credentials: "same-origin" };
   if (body !== undefined) {
     options.body = typeof body === "string" ? body : JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
