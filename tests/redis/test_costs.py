@@ -41,21 +41,21 @@ async def queue(server, open_queue):
     return queue
 
 
-async def test_an_enqueue_is_one_script_of_at_most_16_commands(queue, server):
+async def test_an_enqueue_is_one_script_of_at_most_13_commands(queue, server):
     await queue.enqueue(TYPE, DATA)
     commands = ran(server)
     assert commands.pop("evalsha") == 1
-    assert commands.total() <= 16
+    assert commands.total() <= 13
 
 
-async def test_each_further_job_of_a_call_is_at_most_7_commands_more(queue, server):
+async def test_each_further_job_of_a_call_is_at_most_4_commands_more(queue, server):
     await queue.enqueue_many(new(1))
     one = ran(server)
     server.command("CONFIG", "RESETSTAT")
     await queue.enqueue_many(new(101))
     many = ran(server)
     assert one["evalsha"] == many["evalsha"] == 1
-    assert many.total() - one.total() <= 7 * 100
+    assert many.total() - one.total() <= 4 * 100
 
 
 async def test_enqueues_of_50_callers_leave_together_in_one_script(queue, server):

@@ -37,10 +37,9 @@ end
 
 at_end[#at_end + 1] = function()
   local minute = text(now - now % MINUTE)
-  local any = false
+  local is_new = false -- a new minute has new fields only
   for field, count in pairs(tallies) do
-    call('HINCRBY', PREFIX .. 'minute:' .. minute, field, count)
-    any = true
+    is_new = call('HINCRBY', PREFIX .. 'minute:' .. minute, field, count) == count or is_new
   end
-  if any then call('ZADD', PREFIX .. 'minutes', minute, minute) end
+  if is_new then call('ZADD', PREFIX .. 'minutes', minute, minute) end
 end

@@ -18,20 +18,26 @@ local function key_of(kind, id)
   return PREFIX .. kind .. ':' .. id
 end
 
-local as_stored = {} -- what this call last read or wrote of a job, by id
+local as_stored = {} -- what this call last read or wrote of a job, by id; false where there is none
 
 local function load(id)
-  local stored = call('GET', key_of('j', id))
-  if not stored then return nil end
-  as_stored[id] = stored
-  return cjson.decode(stored)
+  local stored = as_stored[id]
+  if stored == nil then
+    stored = call('GET', key_of('j', id))
+    as_stored[id] = stored
+  end
+  if stored then return cjson.decode(stored) end
 end
 
--- Write a job. Done once, and last.
-local function save(job)
+-- Write a job, with its payload when that is new. Done once, and last.
+local function save(job, payload)
   local stored = cjson.encode(job)
   as_stored[job.id] = stored
-  call('SET', key_of('j', job.id), stored)
+  if payload then
+    call('MSET', key_of('j', job.id), stored, key_of('d', job.id), payload)
+  else
+    call('SET', key_of('j', job.id), stored)
+  end
 end
 
 local function number(job, field, default)
@@ -115,6 +121,7 @@ end
 
 -- Remove a terminal job with all that belongs to it.
 local function remove(job)
+  as_stored[job.id] = false
   unindex(job)
   call('DEL', key_of('j', job.id), key_of('d', job.id), key_of('o', job.id), key_of('u', job.id),
     key_of('e', job.id))

@@ -76,7 +76,14 @@ local function fill(job, new)
   set_instant(job, 'sb', 'deadlines', new.ttl and text(run_at + new.ttl) or nil)
   job.ml = new.ml
   job.us = new.us
-  call('SET', key_of('d', job.id), new.payload)
+end
+
+local are_known = {} -- job types of which this call has noted that they have jobs
+
+local function note_type(job_type)
+  if are_known[job_type] then return end
+  call('SADD', PREFIX .. 'types', job_type)
+  are_known[job_type] = true
 end
 
 local function insert(new)
@@ -91,9 +98,9 @@ local function insert(new)
   hold_key(job)
   index(job)
   call('ZADD', PREFIX .. 'all:' .. job.t, text(tonumber(job.q, 16)), job.id)
-  call('SADD', PREFIX .. 'types', job.t)
+  note_type(job.t)
   tally(job.t, 'enqueued')
-  save(job)
+  save(job, new.payload)
   return job
 end
 
@@ -104,7 +111,7 @@ local function replace(job, new)
   for _, field in ipairs({'pg', 'm', 'e', 'ln'}) do job[field] = nil end
   fill(job, new)
   index(job)
-  save(job)
+  save(job, new.payload)
 end
 
 -- Store one job of which the first pass approved.
