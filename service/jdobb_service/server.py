@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from jdobb_async_queue import BackendUnavailable, JobQueueError, JobRouter
+from jdobb_service import collector
 from jdobb_service.app import create_app
 from jdobb_service.banner import banner
 from jdobb_service.body_limits import BodyLimits
@@ -87,6 +88,11 @@ class Server(uvicorn.Server):
         self._settings, self._listener, self._routers = settings, listener, routers
         self._loop: asyncio.AbstractEventLoop | None = None
         self.exit_code = OK
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve in a process of its own."""
+        collector.relax()
+        super().run(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the queue, start the application, and say where it is."""

@@ -5,6 +5,7 @@ No method awaits between reading and writing, so each is one atomic step of its 
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar
 
 from jdobb_async_queue.backends import refusals
@@ -250,8 +251,8 @@ class MemoryBackend(MemoryRegistry):
         record = self._jobs.get(job_id)
         if record is None:
             return None
-        later = (update for update in self._jobs.updates(job_id) if update.seq > after)
-        return UpdatePage(self._with_type(record), first_updates(later, limit))
+        newest_first = takewhile(lambda update: update.seq > after, reversed(self._jobs.updates(job_id)))
+        return UpdatePage(self._with_type(record), first_updates(reversed([*newest_first]), limit))
 
     def watch(self, topics: Sequence[str]) -> AbstractContextManager[Bell]:
         """Yield a bell for these topics."""

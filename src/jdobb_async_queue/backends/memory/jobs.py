@@ -14,7 +14,7 @@ from jdobb_async_queue.backends.memory.indexes import LazyHeap, Ready
 from jdobb_async_queue.backends.memory.ordered import Ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Reversible
 
     from jdobb_async_queue.backends.base import ListQuery
     from jdobb_async_queue.records import JobRecord, UpdateRecord
@@ -70,7 +70,7 @@ class Jobs:
         job_id = None if unique_key is None else self._unique.get((job_type, unique_key))
         return None if job_id is None else self._records[job_id]
 
-    def updates(self, job_id: str) -> Iterable[UpdateRecord]:
+    def updates(self, job_id: str) -> Reversible[UpdateRecord]:
         """Return the kept updates of a job, oldest first."""
         return self._updates.get(job_id, ())
 
