@@ -282,7 +282,7 @@ def test_the_start_says_where_it_is_and_what_to_try(tmp_path: Path):
         (("--host", "0.0.0.0"), 2, "without API keys"),  # noqa: S104 - it is refused
         (("--host", "no.such.host.invalid"), 2, "cannot find the address"),
         (("--backend-url", "mysql://x"), 2, "Unknown backend: mysql"),
-        (("--backend-url", "sqlite:////no/such/folder/jobs.db"), 1, "jdobb: "),
+        (("--backend-url", "sqlite:////no/such/folder/jobs.db"), 5, "jdobb: "),
     ],
 )
 def test_what_cannot_be_served_is_said_in_one_line(
