@@ -210,7 +210,7 @@ class _Place:
         self.has_ended = False
         """Nothing can follow."""
         self.is_behind = False
-        """The last reading found something, so there may be more already."""
+        """The last reading had no room for all that there was; what comes later rings."""
         self._after = after
         self._begun_at: int | None = None
 
@@ -223,7 +223,7 @@ class _Place:
             if first is not None:
                 yield first
         coming = news(page, self.cursor)
-        self.is_behind = bool(coming)
+        self.is_behind = bool(coming) and coming[-1].seq < record.last_seq
         for update in coming:
             self.cursor = update.seq
             yield update
