@@ -337,7 +337,7 @@ def test_how_many_there_can_be_has_bounds(jdobb: Jdobb, count: str):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("jobs:router", "--backend-url", "sqlite:////no/such/folder/jobs.db"), 1, "/no/such/folder"),
+        (("jobs:router", "--backend-url", "sqlite:////no/such/folder/jobs.db"), 5, "/no/such/folder"),
         (("jobs:router", "--backend-url", "mysql://x"), 2, "Unknown backend: mysql"),
         (("jobs:nobody",), 2, "jobs has no 'nobody'"),
         (("jobs:router", "--host", "0.0.0.0"), 2, "without API keys"),  # noqa: S104 - it is refused
