@@ -144,6 +144,9 @@ CLEAN_HISTORIES = {
     "a worker that stood still until it was killed": [
         *put(), *begin(), *LATER, Fault(at=8.5, fault="kill", target="w1"), *final(attempt=2, losses=1),
     ],
+    "a worker that stood still from before a cancellation until it was killed": [
+        *put(), *begin(), *cancelled(), Fault(at=6, fault="kill", target="w1"), *final(status="cancelled"),
+    ],
     "a claim whose answer was late": [
         *put(), *begin(at=4.2, asked_at=2), *begin(attempt=2, at=5.1, worker="w2"),
         *end(accepted=False, at=5.2), *end(attempt=2, at=6, worker="w2"), *final(attempt=2, losses=1),
@@ -478,6 +481,11 @@ BROKEN_HISTORIES = {
     "I9: a handler that was never told": (
         "I9",
         [*put(), *begin(), *cancelled(), *end(accepted=False, at=9), *final(status="cancelled")],
+    ),
+    "I9: a handler that was never told, though its worker went on until it was killed": (
+        "I9",
+        [*put(), *begin(), *cancelled(), *put("b"), *begin("b", at=4), *end("b", at=5), *final("b"),
+         Fault(at=6, fault="kill", target="w1"), *final(status="cancelled")],
     ),
     "I10: more failures than allowed": (
         "I10",

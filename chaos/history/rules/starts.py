@@ -68,7 +68,7 @@ def no_handler_starts_on_a_lease_that_ran_out(history: History, job: JobHistory)
 
 
 def cancelled_handlers_are_told(history: History, job: JobHistory) -> Iterator[Violation]:
-    """I9: a running handler is told within a second that its job was cancelled."""
+    """I9: a running handler is told within a second of a cancellation, unless its worker stood still."""
     if not history.records("ended"):
         return
     for cancel in job.cancels:
@@ -77,8 +77,11 @@ def cancelled_handlers_are_told(history: History, job: JobHistory) -> Iterator[V
                 continue
             told_at = max(start.at, cancel.at) + TOLD_WITHIN + SLACK
             ended = next((end.at for end in job.ends if end.token == start.token), math.inf)
-            faults = history.struck(start.worker, cancel.since, told_at, "kill", "pause", "cut")
-            if ended > told_at and not any(faults):
+            faults = [
+                *history.struck(start.worker, cancel.since, told_at, "kill", "pause", "cut"),
+                *(fault for fault in history.silence(start.worker) if fault.at <= told_at),
+            ]
+            if ended > told_at and not faults:
                 what = f"attempt {start.attempt} ran on until {ended:.3f}, cancelled at {cancel.at:.3f}"
                 yield Violation("I9", job.id, what)
 
