@@ -44,6 +44,7 @@ class Trouble:
         self.found: list[str] = []
         self.requests: list[str] = []
         self._origin = origin
+        self._forgiven: list[str] = []
 
     def watch(self, page: Page) -> None:
         page.on("console", self._said)
@@ -51,12 +52,15 @@ class Trouble:
         page.on("request", self._asked)
 
     def forgive(self, pattern: str) -> None:
-        """Take out what the test itself has brought about."""
+        """Take out what the test itself has brought about, also what a slow browser has yet to tell."""
+        self._forgiven.append(pattern)
         self.found = [text for text in self.found if not re.search(pattern, text)]
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            self.found.append(f"{message.type}: {message.text} {message.location}")
+        text = f"{message.type}: {message.text} {message.location}"
+        is_forgiven = any(re.search(pattern, text) for pattern in self._forgiven)
+        if message.type in {"error", "warning"} and not is_forgiven:
+            self.found.append(text)
 
     def _asked(self, request: Request) -> None:
         self.requests.append(request.url.removeprefix(self._origin))
@@ -98,7 +102,7 @@ async def visitor(
         yield context, trouble
     finally:
         await context.close()
-    assert trouble.found == []
+    assert trouble.found == [], trouble.found
 
 
 async def enter_silent_worker(service: Service, name: str) -> None:
