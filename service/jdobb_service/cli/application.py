@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -96,6 +95,8 @@ def _paragraph(text: str) -> str:
 
 def _show_version(*, wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"jdobb {version('jdobb-async-queue')}")
         raise typer.Exit
 

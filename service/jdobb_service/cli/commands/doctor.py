@@ -6,7 +6,6 @@ import platform
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
-from importlib.metadata import version
 
 from jdobb_service.cli.checks.finding import Finding, failure, ok
 from jdobb_service.cli.clients import service_url
@@ -35,6 +34,8 @@ async def doctor(targets: OptionalTargets = None, *, as_json: AsJson = False, pl
 
 
 async def _findings(targets: Sequence[str], place: Place) -> AsyncIterator[Finding]:
+    from importlib.metadata import version
+
     python = f"Python {platform.python_version()} on {platform.system()}"
     yield ok("version", f"jdobb {version('jdobb-async-queue')}, {python}")
     handled: list[str] = []
