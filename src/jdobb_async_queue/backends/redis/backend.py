@@ -117,7 +117,7 @@ class RedisBackend(QueueBackend):
             raise
         self._lanes = {
             name: Lane(name, self._connection.place, self._send, max_operations=self._max_batch)
-            for name in ("store", "work", "read")
+            for name in ("plain", "store", "work", "read")
         }
 
     async def close(self) -> None:
@@ -150,6 +150,13 @@ class RedisBackend(QueueBackend):
         self, jobs: Sequence[NewRecord], *, idempotency: Idempotency | None = None
     ) -> list[Stored]:
         """Insert new jobs; see ``QueueBackend.store``."""
+        if idempotency is None and all(map(scripts.is_plain, jobs)):
+            first, now = await self._call("plain", scripts.plain(jobs))
+            if first is not None:
+                return [self._created(new, now, first + place) for place, new in enumerate(jobs)]
+        return await self._store(jobs, idempotency)
+
+    async def _store(self, jobs: Sequence[NewRecord], idempotency: Idempotency | None) -> list[Stored]:
         same: frozenset[int] = frozenset()
         while True:
             answer, now = await self._call("store", scripts.store(jobs, idempotency, same))
@@ -355,7 +362,8 @@ class RedisBackend(QueueBackend):
         if self._given_clock is None:
             self._offset = now - (sent_at + self._clock.now()) // 2
         await self._refresh_types(reply[2])
-        return [(answer, now) for answer in reply[1]]
+        done_at = int(reply[3]) if len(reply) > 3 else now
+        return [(answer, done_at) for answer in reply[1]]
 
     async def _refresh_types(self, versions: Sequence[bytes]) -> None:
         for name, version in zip(versions[::2], versions[1::2], strict=True):
@@ -384,12 +392,15 @@ class RedisBackend(QueueBackend):
     def _stored(self, new: NewRecord, item: Sequence[Any], now: int) -> Stored:
         word, found, *created_at = item
         if word == b"created" and isinstance(found, bytes):
-            record = new.to_record(int(created_at[0]) if created_at else now, int(found, 16))
-            settings = self._settings_of(new.job_type)
-            if settings is not None:
-                record.operator_settings, record.published_settings = settings.operator, settings.published
-            return Stored(record, created=True)
+            return self._created(new, int(created_at[0]) if created_at else now, int(found, 16))
         return Stored(self._record(found), created=word == b"created", replayed=word == b"replayed")
+
+    def _created(self, new: NewRecord, at: int, sequence: int) -> Stored:
+        record = new.to_record(at, sequence)
+        settings = self._settings_of(new.job_type)
+        if settings is not None:
+            record.operator_settings, record.published_settings = settings.operator, settings.published
+        return Stored(record, created=True)
 
 
 def _release(answer: tuple[Any, int]) -> list[Operation]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -18,20 +19,25 @@ from redis import exceptions
 
 from jdobb_async_queue.backends.redis.urls import connection_options
 
+if sys.version_info >= (3, 11, 3):
+    from asyncio import timeout
+else:
+    from async_timeout import timeout  # the driver depends on it where Python's own is young
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jdobb_async_queue.backends.redis.scripts import Argument
 
 TIMEOUT = 5.0
-"""Seconds within which a call is sent, and within which its reply must come."""
+"""Seconds within which a call must have its reply; the driver's own two limits take a task for each call."""
 
 
 class CallPool:
     """Connections to one server: as many as there are calls at once, and idle ones are used again."""
 
     def __init__(self, url: str) -> None:
-        self._driver = redis.asyncio.ConnectionPool.from_url(url, **connection_options(url, TIMEOUT))
+        self._driver = redis.asyncio.ConnectionPool.from_url(url, **connection_options(url, None))
         self._idle: list[Any] = []
         self._busy: set[Any] = set()
         self._ending: set[asyncio.Task[None]] = set()
@@ -43,11 +49,12 @@ class CallPool:
         self._busy.add(link)
         is_answered = False
         try:
-            if not link.is_connected:
-                await link.connect()
             packed = hiredis.pack_command(tuple(arguments))  # type: ignore[arg-type,unused-ignore]
-            await link.send_packed_command(packed)
-            reply = await link.read_response()
+            async with timeout(TIMEOUT):
+                if not link.is_connected:
+                    await link.connect()
+                await link.send_packed_command(packed)
+                reply = await link.read_response()
             is_answered = True
         except exceptions.ResponseError:
             is_answered = True

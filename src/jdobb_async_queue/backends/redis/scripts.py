@@ -25,6 +25,7 @@ Argument = bytes | str | int
 
 _SHARED = ("base", "again", "wake", "settings", "jobs", "figures")
 _LAYERS = {
+    "plain": (("plain",),),
     "store": (_SHARED, ("store", "run")),
     "work": (
         _SHARED,
@@ -53,7 +54,7 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """Return ``store``, ``work`` or ``read``: the operations of one lane."""
+    """Return ``plain``, ``store``, ``work`` or ``read``: the operations of one lane."""
     folder = resources.files("jdobb_async_queue.backends.redis") / "lua"
     layers = ["\n".join((folder / f"{part}.lua").read_text() for part in layer) for layer in _LAYERS[name]]
     text = "\nreturn (function()\n".join(layers) + "\nend)()" * (len(layers) - 1)
@@ -79,6 +80,25 @@ class Operation:
 
 
 # -- doors ---------------------------------------------------------------------------------------------
+
+
+def is_plain(new: NewRecord) -> bool:
+    """Tell whether a new job may go by ``plain``: nothing about it is special but what its payload holds."""
+    return (
+        new.unique_key is None
+        and new.ttl is None
+        and new.run_at is None
+        and not new.delay
+        and (new.settings is None or b'"max_lost"' not in new.settings)
+    )
+
+
+def plain(jobs: Sequence[NewRecord]) -> Operation:
+    """Insert new jobs of which each is plain, if nothing speaks against it."""
+    arguments: list[Argument] = []
+    for new in jobs:
+        arguments += (new.id, new.job_type, new.priority, _optional(new.max_pending), pack(new))
+    return Operation("plain", arguments, len(jobs))
 
 
 def store(
