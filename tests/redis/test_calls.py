@@ -30,7 +30,7 @@ def queue(open_queue, server):
     return open_queue(server.url)
 
 
-@pytest.mark.parametrize(("slots", "most"), [(1, 1.2), (10, 0.2), (50, 0.2)])
+@pytest.mark.parametrize(("slots", "most"), [(1, 1.2), (10, 0.5), (50, 0.2)])
 async def test_a_worker_settles_and_claims_in_the_same_call(queue, server, slots, most, monkeypatch):
     for loop, name in (
         (maintenance, "_SWEEP_EVERY"),
@@ -53,6 +53,7 @@ async def test_a_worker_settles_and_claims_in_the_same_call(queue, server, slots
 
     assert len(done) == jobs
     assert sent(server, "eval", "evalsha") <= most * jobs + 10
+    assert sent(server, "bzpopmin") <= 5  # it waits only when there is nothing
 
 
 async def test_an_enqueue_alone_is_one_call(queue, server):

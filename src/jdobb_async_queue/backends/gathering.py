@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Op = TypeVar("Op")
 
 _MOST_WAITING = 10_000
-_WORTH = 12
+_WORTH = 4
 """The weight of what has to wait for a batch to leave while another is in flight."""
 
 

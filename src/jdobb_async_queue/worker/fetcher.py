@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SOONEST = 0.002
 """Seconds between two looks when something is due that the last claim did not get."""
-_MANY = 16
+_MANY = 8
 
 
 class Fetcher(Loop):

@@ -176,10 +176,11 @@ class RedisBackend(QueueBackend):
     async def claim_pending_jobs(self, request: ClaimRequest) -> Claimed:
         """Claim jobs in claim order; see ``QueueBackend.claim_pending_jobs``."""
         operation = scripts.claim(request)
-        while True:
-            (jobs, due, is_broken_off), _ = await self._lane("work").call(operation, take_back=_release)
-            if jobs or not is_broken_off:
-                break
+        with self._waker.claiming():
+            while True:
+                (jobs, due, is_broken_off), _ = await self._lane("work").call(operation, take_back=_release)
+                if jobs or not is_broken_off:
+                    break
         if len(jobs) == request.limit:
             self._waker.settle(request.job_types)
         return Claimed([self._record(shown) for shown in jobs], int(due) if due else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from redis import exceptions
@@ -13,7 +14,7 @@ from jdobb_async_queue.backends.redis.connection import end, hang_up
 from jdobb_async_queue.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import redis.asyncio
 
@@ -27,8 +28,8 @@ BLOCK = 75.0
 GRACE = 2.0
 """Seconds more within which its answer must come."""
 _RETURN_WITHIN = 1.0
-_CLAIM_TURNS = 4
-"""Turns of the event loop in which a claimer that was woken sends its claim."""
+_TURNS = 4
+"""Turns of the event loop in which a claimer that was woken sends its claim, or starts what it got."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _TYPE = "type:"
 
@@ -47,6 +48,9 @@ class Waker:
         self.blocked_on: frozenset[str] = frozenset()
         """The keys of the blocking call that is under way."""
         self._wanted = asyncio.Event()
+        self._claims = 0
+        self._no_claim = asyncio.Event()
+        self._no_claim.set()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._popped: set[str] = set()
@@ -73,6 +77,18 @@ class Waker:
                 self._return(key)
         if not self._watched:
             self._wanted.clear()
+
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Begin no blocking call meanwhile: whoever gets all it asked for waits no more."""
+        self._claims += 1
+        self._no_claim.clear()
+        try:
+            yield
+        finally:
+            self._claims -= 1
+            if not self._claims:
+                self._no_claim.set()
 
     def settle(self, job_types: Sequence[str] | None) -> None:
         """Note that a claim got all it asked for: its script has set the markers that others need."""
@@ -102,7 +118,7 @@ class Waker:
             client = self._connection.new_client(BLOCK + GRACE)
             try:
                 while True:
-                    await self._wanted.wait()
+                    await self._need()
                     await self._wait_once(client)
                     pause = _FIRST_PAUSE
             except (BackendUnavailable, exceptions.RedisError, OSError, asyncio.TimeoutError) as error:
@@ -114,6 +130,16 @@ class Waker:
             self._ring_all()
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, 2 * pause)
+
+    async def _need(self) -> None:
+        """Return when somebody waits and nobody claims: a job waits for that, nobody for the blocking call."""
+        while True:
+            await self._wanted.wait()
+            await self._no_claim.wait()
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            if self._wanted.is_set() and self._no_claim.is_set():
+                return
 
     async def _wait_once(self, client: redis.asyncio.Redis) -> None:
         """Pop one marker, or give up when the block ends or other types are waited for."""
@@ -143,8 +169,6 @@ class Waker:
         if key in self._watched:
             self._popped.add(key)
             self._bells.ring(self._topic(key))
-            for _ in range(_CLAIM_TURNS):  # a job waits for the claim, nobody for the next blocking call
-                await asyncio.sleep(0)
         else:
             await self._put_back(key)
 
