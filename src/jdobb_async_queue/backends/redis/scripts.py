@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 Argument = bytes | str | int
 
-_SHARED = ("base", "again", "wake", "settings", "jobs", "figures")
+_READING = ("base", "settings", "jobs")
+_WRITING = ("again", "wake", "indexes", "figures")
 _LAYERS = {
     "plain": (("plain",),),
-    "store": (_SHARED, ("store", "run")),
+    "store": ((*_READING, *_WRITING), ("store", "run")),
     "work": (
-        _SHARED,
+        (*_READING, *_WRITING),
         ("updates", "moves"),
         ("complete", "fail", "release", "cancel", "retry", "report", "sweep", "ready", "claim", "heartbeat",
-         "workers", "delete", "full", "run"),
+         "workers", "types", "delete", "full", "run"),
     ),
-    "read": (_SHARED, ("ready", "workers", "read", "run")),
+    "read": (_READING, ("ready", "read", "run")),
 }  # fmt: skip
 """The parts of each script, in layers: each is a function inside of the one before.
 

@@ -94,3 +94,24 @@ function operations.history(at)
   end
   return answer
 end
+
+local function entry_of(id, beat)
+  return {id, beat, call('HGETALL', PREFIX .. 'worker:' .. id)}
+end
+
+-- ARGUMENTS  the worker's id
+-- RETURNS    {id, the last heartbeat, its entry}, or nothing
+function operations.worker(at)
+  local beat = call('ZSCORE', PREFIX .. 'worker_beats', ARGV[at])
+  return beat and entry_of(ARGV[at], beat)
+end
+
+-- RETURNS    for each worker {id, the last heartbeat, its entry}
+function operations.workers()
+  local answer = {}
+  local beats = call('ZRANGE', PREFIX .. 'worker_beats', 0, -1, 'WITHSCORES')
+  for i = 1, #beats, 2 do
+    answer[#answer + 1] = entry_of(beats[i], beats[i + 1])
+  end
+  return answer
+end
