@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from chaos.history import Claimed, Event, Fault, Renewed, Settled, now
+from chaos.history.jobs import LATE
 from jdobb_async_queue import Outcome, QueueBackend
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from jdobb_async_queue.backends.bells import Bell
     from jdobb_async_queue.transitions import Transition
 
-LATE = 0.15
-"""Seconds: while a renewal took longer, this worker is said to have been kept from the store."""
 _ACCEPTED = frozenset({Outcome.OK, Outcome.REPEATED})
 _FINAL = frozenset({"FailNow", "InvalidResults"})
 _PLAIN = sorted(

@@ -36,6 +36,8 @@ ENDS = frozenset({"complete", "failed"})
 """The outcomes of a settlement that end a job."""
 RETURNS = frozenset({"retrying", "released"})
 """Those after which it runs again."""
+LATE = 0.15
+"""Seconds: a worker whose call took longer is said to have been kept from the store."""
 
 
 @dataclass(slots=True)
@@ -295,6 +297,7 @@ class History:
                 self._job(event.job).ends.append(event)
             case Settled():
                 self._job(event.job).settled.append(event)
+                self._wait(event)
             case Cancelled():
                 self._job(event.job).cancels.append(event)
             case Retried():
@@ -318,6 +321,15 @@ class History:
                 self.faults_ended = event
             case Drained():
                 self.drained = event
+
+    def _wait(self, event: Settled) -> None:
+        """Note that a worker was kept from the store while a settling call of its own was on its way.
+
+        Nobody else may know: a process that stands still with the lock of the file keeps all others waiting.
+        """
+        if event.worker is not None and event.at - event.since > LATE:
+            fault = Fault(at=event.since, fault="cut", target=event.worker, until=event.at)
+            self._faults_of["cut", event.worker].append(fault)
 
 
 def _add_claim(job: JobHistory, claim: Claimed) -> None:

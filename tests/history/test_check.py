@@ -61,6 +61,15 @@ def end(
     return [ended, settled]
 
 
+def waited(job: str, asked_at: float, at: float, worker: str = "w1") -> list[Event]:
+    """Return the completion of a job that was on its way for long."""
+    settled = Settled(
+        at=at, asked_at=asked_at, job=job, outcome="complete", accepted=True, token=f"{job}.1", attempt=1,
+        worker=worker,
+    )  # fmt: skip
+    return [Ended(at=asked_at - 0.01, job=job, token=f"{job}.1", worker=worker), settled]
+
+
 def final(job: str = "a", status: str | None = "complete", attempt: int = 1, **fields: Any) -> list[Event]:
     """Return the final reading of a job."""
     return [Snapshot(at=100, job=job, status=status, attempt=attempt, **fields)]
@@ -182,6 +191,11 @@ CLEAN_HISTORIES = {
         *put(), *begin(), Fault(at=2.5, fault="cut", target=STORE, until=5),
         *begin(attempt=2, at=6, worker="w2"), *end(attempt=2, at=7, worker="w2"),
         *end(accepted=False, at=7.1), *final(attempt=2, losses=1),
+    ],
+    "a worker whose settling of another job had no answer for long: somebody held the file's lock": [
+        *put(), *begin(), *put("b"), *begin("b"), *waited("b", 2.2, 6), *final("b"),
+        *begin(attempt=2, at=5.9, worker="w2"), *end(attempt=2, at=6.5, worker="w2"),
+        *end(accepted=False, at=6.1), *final(attempt=2, losses=1),
     ],
     "renewals": [
         *put(), *begin(), *[Renewed(at=2.0 + n, job="a", token="a.1") for n in range(1, 9)],
@@ -400,6 +414,16 @@ BROKEN_HISTORIES = {
         "I7",
         [*put(), *begin(at=2.8, asked_at=2), *begin(attempt=2, at=5.9, worker="w2"),
          *end(attempt=2, at=6, worker="w2"), *final(attempt=2, losses=1)],
+    ),
+    "I7: a settling call of the worker that was a little late": (
+        "I7",
+        [*put(), *begin(), *put("b"), *begin("b"), *waited("b", 2.2, 3.1), *final("b"), *LATER,
+         *final(attempt=2, losses=1)],
+    ),
+    "I7: a settling call of another worker that was late": (
+        "I7",
+        [*put(), *begin(), *put("b"), *begin("b", worker="w3"), *waited("b", 2.2, 6, worker="w3"), *final("b"),
+         *LATER, *final(attempt=2, losses=1)],
     ),
     "I7: the store forgot nothing of the completion": (
         "I7", [*put(), *begin(), *end(at=3), rolled_back(3.2, 3.5), *LATER, *final(attempt=2, losses=1)],
