@@ -422,8 +422,8 @@ BROKEN_HISTORIES = {
     ),
     "I7: a settling call of another worker that was late": (
         "I7",
-        [*put(), *begin(), *put("b"), *begin("b", worker="w3"), *waited("b", 2.2, 6, worker="w3"), *final("b"),
-         *LATER, *final(attempt=2, losses=1)],
+        [*put(), *begin(), *put("b"), *begin("b", worker="w3"), *waited("b", 2.2, 6, worker="w3"),
+         *final("b"), *LATER, *final(attempt=2, losses=1)],
     ),
     "I7: the store forgot nothing of the completion": (
         "I7", [*put(), *begin(), *end(at=3), rolled_back(3.2, 3.5), *LATER, *final(attempt=2, losses=1)],

@@ -39,7 +39,7 @@ async def in_use(queue):
 
     async def are_open():
         is_subscribed = len(queue.backend._hub._subscribed) == 1
-        return is_subscribed and {"Hub._run", "Waker._run", "Redis.execute_command"} <= set(background())
+        return is_subscribed and {"Hub._run", "Waker._run", "CallPool.call"} <= set(background())
 
     await eventually(are_open)
     return tasks
@@ -48,7 +48,8 @@ async def in_use(queue):
 def background():
     """Return the names of what the backend runs by itself."""
     names = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}
-    return sorted(name for name in names if name.startswith(("Hub", "Waker", "Lane", "Connection", "Redis")))
+    ours = ("Hub", "Waker", "Lane", "Connection", "CallPool", "Redis")
+    return sorted(name for name in names if name.startswith(ours))
 
 
 async def test_closing_leaves_no_task_and_no_connection(queue, proxy):

@@ -1,4 +1,4 @@
-"""New jobs that nothing speaks against have a script of their own, and what it leaves is what ``store`` leaves."""
+"""New jobs that nothing speaks against have a script of their own; it leaves what ``store`` leaves."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def kept(client, namespace):
     return found
 
 
-async def test_it_leaves_what_the_general_script_leaves(shared, client, open_queue, clock, monkeypatch, calls):
+async def test_it_leaves_what_the_general_script_leaves(
+    shared, client, open_queue, clock, monkeypatch, calls
+):
     left = []
     for namespace in ("plain", "general"):
         queue = open_queue(shared.url, namespace=f"{namespace}-{id(calls)}", clock=clock)

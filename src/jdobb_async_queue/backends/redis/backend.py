@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from jdobb_async_queue.records import JobRecord, NewRecord, TypeRecord, WorkerBeat, WorkerRecord
 
 _CLOSE_WITHIN = 3.0
+_DONE_BEFORE = 4
+"""How many parts a script's reply has that ends with the instant of a call that was done before."""
 _STATUSES = ("pending", "processing", "complete", "failed", "cancelled")
 
 
@@ -363,7 +365,7 @@ class RedisBackend(QueueBackend):
         if self._given_clock is None:
             self._offset = now - (sent_at + self._clock.now()) // 2
         await self._refresh_types(reply[2])
-        done_at = int(reply[3]) if len(reply) > 3 else now
+        done_at = int(reply[-1]) if len(reply) == _DONE_BEFORE else now
         return [(answer, done_at) for answer in reply[1]]
 
     async def _refresh_types(self, versions: Sequence[bytes]) -> None:

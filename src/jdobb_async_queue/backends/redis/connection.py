@@ -53,7 +53,7 @@ class Connection:
         """Connect."""
         if self._calls is None:
             self._pid, self.is_closing = os.getpid(), False
-            self._calls = self._new_pool()
+            self._calls = self.new_pool()
 
     async def close(self) -> None:
         """Let go of all connections. Idempotent."""
@@ -132,11 +132,12 @@ class Connection:
             if remedy is Remedy.RESEND and script is not None:
                 call[3 + int(call[2]) + RESENT] = "1"
             if remedy in {Remedy.RESEND, Remedy.RECONNECT} and self._calls is pool:
-                self._calls = self._new_pool()
+                self._calls = self.new_pool()
                 pool.leave()
             await asyncio.sleep(self._pause(attempt))
 
-    def _new_pool(self) -> CallPool:
+    def new_pool(self) -> CallPool:
+        """Return connections of their own, for calls."""
         pool = CallPool(self._url)
         self._pools.add(pool)
         return pool

@@ -40,6 +40,8 @@ class Hub:
         self._watched: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
         self._changes = asyncio.Event()
+        self._changed: set[str] = set()
+        """The channels that got their first watcher or lost their last since the subscriptions followed."""
         self._subscribed: set[str] = set()
 
     def watch(self, topic: str) -> None:
@@ -47,7 +49,7 @@ class Hub:
         channel = self._channel(topic)
         self._watched[channel] = self._watched.get(channel, 0) + 1
         if self._watched[channel] == 1:
-            self._changes.set()
+            self._note(channel)
         if self._task is None and not self._connection.is_closing:
             self._task = asyncio.ensure_future(self._run())
 
@@ -70,7 +72,11 @@ class Hub:
     def _drop(self, channel: str) -> None:
         if self._watched.get(channel) == 0:
             del self._watched[channel]
-            self._changes.set()
+            self._note(channel)
+
+    def _note(self, channel: str) -> None:
+        self._changed.add(channel)
+        self._changes.set()
 
     async def _run(self) -> None:
         pause = _FIRST_PAUSE
@@ -88,7 +94,7 @@ class Hub:
         """Subscribe and listen until the connection breaks."""
         client = self._connection.new_client(None)
         pubsub = client.pubsub()
-        self._subscribed = set()
+        self._subscribed, self._changed = set(), set(self._watched)
         try:
             await asyncio.wait_for(pubsub.connect(), _CONNECT_WITHIN)  # type: ignore[no-untyped-call,unused-ignore]
             listening = asyncio.ensure_future(self._listen(pubsub))
@@ -107,10 +113,11 @@ class Hub:
 
     async def _follow_changes(self, pubsub: Any) -> None:
         """Keep the subscriptions in step with what is watched."""
+        pattern = {self._channel(ANY_JOB)}
         while True:
-            wanted = set(self._watched)
-            pattern = {self._channel(ANY_JOB)}
-            added, dropped = wanted - self._subscribed, self._subscribed - wanted
+            changed, self._changed = self._changed, set()
+            watched = changed & self._watched.keys()
+            added, dropped = watched - self._subscribed, (changed - watched) & self._subscribed
             for channels, change in (
                 (sorted(added - pattern), pubsub.subscribe),
                 (sorted(added & pattern), pubsub.psubscribe),
@@ -119,9 +126,10 @@ class Hub:
             ):
                 for begin in range(0, len(channels), _CHUNK):
                     await change(*channels[begin : begin + _CHUNK])
-            self._subscribed = wanted
+            self._subscribed |= added
+            self._subscribed -= dropped
             self._changes.clear()
-            if set(self._watched) == wanted:
+            if not self._changed:
                 await self._changes.wait()
 
     async def _listen(self, pubsub: Any) -> None:

@@ -19,10 +19,10 @@ from redis import exceptions
 
 from jdobb_async_queue.backends.redis.urls import connection_options
 
-if sys.version_info >= (3, 11, 3):
+if sys.version_info >= (3, 11):
     from asyncio import timeout
 else:
-    from async_timeout import timeout  # the driver depends on it where Python's own is young
+    from async_timeout import timeout  # type: ignore[import-not-found,unused-ignore]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,14 +43,14 @@ class CallPool:
         self._ending: set[asyncio.Task[None]] = set()
         self._is_left = False
 
-    async def call(self, arguments: Sequence[Argument]) -> Any:
-        """Send one command and return its reply. Raises the driver's errors."""
+    async def call(self, arguments: Sequence[Argument], within: float | None = None) -> Any:
+        """Send one command and return its reply, in so many seconds. Raises the driver's errors."""
         link = self._idle.pop() if self._idle else self._driver.make_connection()  # type: ignore[no-untyped-call,unused-ignore]
         self._busy.add(link)
         is_answered = False
         try:
             packed = hiredis.pack_command(tuple(arguments))  # type: ignore[arg-type,unused-ignore]
-            async with timeout(TIMEOUT):
+            async with timeout(TIMEOUT if within is None else within):
                 if not link.is_connected:
                     await link.connect()
                 await link.send_packed_command(packed)
