@@ -377,6 +377,9 @@ class SQLiteBackend(QueueBackend):
             self._bells.ring_job(job_id)
         if touched.cancelled:
             self._bells.ring_cancelled()
+        if self._tail is not None:
+            for numbers in touched.logged:
+                self._tail.skip(numbers)
 
     @property
     def _name(self) -> str:

@@ -29,12 +29,15 @@ class Touched:
     types: set[str] = field(default_factory=set)
     jobs: set[str] = field(default_factory=set)
     cancelled: bool = False
+    logged: list[range] = field(default_factory=list)
+    """The numbers of the updates that were appended."""
 
     def add(self, other: Touched) -> None:
         """Take over what another transaction touched."""
         self.types |= other.types
         self.jobs |= other.jobs
         self.cancelled = self.cancelled or other.cancelled
+        self.logged += other.logged
 
 
 @dataclass(slots=True)
@@ -226,7 +229,8 @@ class Transaction:
             self._insert_new()
         if self._log:
             log, self._log = self._log, []
-            self._insert("insert_update", log)
+            last = self._insert("insert_update", log)
+            self.touched.logged.append(range(last - len(log) + 1, last + 1))
         if self._changes:
             changes, self._changes = self._changes, {}
             for statement, values in changes.items():
