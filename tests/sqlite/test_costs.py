@@ -8,7 +8,8 @@ import pytest
 
 from jdobb_async_queue import NewJob, Worker
 from jdobb_async_queue.backends.sqlite import connection
-from jdobb_async_queue.backends.sqlite.connection import Writer
+from jdobb_async_queue.backends.sqlite.connection import Reader, Writer
+from jdobb_async_queue.backends.sqlite.queries import SQL
 
 TYPE = "email"
 
@@ -81,3 +82,20 @@ async def test_a_worker_settles_and_claims_in_the_same_commit(queue, ran, slots,
     assert len(done) == jobs
     assert ran.count("COMMIT") <= commits * jobs + 10
     assert len(ran) <= statements * jobs
+
+
+async def test_a_worker_hardly_ever_reads_again_what_it_wrote(queue, monkeypatch):
+    jobs = 100
+    read: list[str] = []
+    run = Reader.execute
+    monkeypatch.setattr(Reader, "execute", lambda self, sql, *a: read.append(sql) or run(self, sql, *a))
+    worker = Worker(queue, max_concurrent=1)
+    worker.register_handler(TYPE, nothing)
+    await queue.enqueue_many([NewJob(job_type=TYPE) for _ in range(jobs - 1)])
+    await worker.run(burst=True)
+
+    assert read.count(SQL["updates_since"]) <= jobs // 4
+
+
+async def nothing(ctx):
+    """Do nothing."""

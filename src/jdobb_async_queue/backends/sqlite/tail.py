@@ -38,7 +38,11 @@ class Tail:
             self._task.cancel()
 
     def skip(self, numbers: range) -> None:
-        """Take updates as seen that this process appended and rang for, unless others' stand before them."""
+        """Take updates as seen that this process appended and rings for, unless others' stand before them.
+
+        It may be called in any thread: to go back by what another one does at that moment only means to read
+        something again.
+        """
         if numbers.start == self._seen + 1:
             self._seen = numbers.stop - 1
 
