@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from jdobb_async_queue.backends.base import Stored
     from jdobb_async_queue.models import OnConflict, UniqueUntil
     from jdobb_async_queue.records import NewRecord
     from jdobb_async_queue.retry import RetryPolicy
@@ -83,7 +84,7 @@ class Producer(QueueCore):
 
         Raises what ``enqueue`` raises, with ``jobs[n]`` in front; nothing is stored then.
         """
-        return [submission.job.id for submission in await self.submit_many(jobs)]
+        return [item.record.id for item in await self._store_many(jobs)]
 
     async def submit(self, job: NewJob, *, idempotency: Idempotency | None = None) -> Submission:
         """Store a new job and tell what became of it: created, met an existing one, or replayed a key.
@@ -98,6 +99,10 @@ class Producer(QueueCore):
 
     async def submit_many(self, jobs: Sequence[NewJob]) -> list[Submission]:
         """Store new jobs as ``enqueue_many`` does and tell of each what became of it."""
+        stored = await self._store_many(jobs)
+        return [Submission(job=job_view(item.record), created=item.created) for item in stored]
+
+    async def _store_many(self, jobs: Sequence[NewJob]) -> list[Stored]:
         if not isinstance(jobs, (list, tuple)):
             msg = f"jobs must be a list of NewJob, got {type(jobs).__name__}"
             raise TypeError(msg)
@@ -111,8 +116,7 @@ class Producer(QueueCore):
         if size > MAX_BATCH_BYTES:
             raise PayloadTooLarge("jobs", size, MAX_BATCH_BYTES)
         backend = await self._ready()
-        stored = await backend.store(records)
-        return [Submission(job=job_view(item.record), created=item.created) for item in stored]
+        return await backend.store(records)
 
     def _batch_record(self, index: int, job: Any) -> NewRecord:
         new = _fields(job, f"jobs[{index}]")
