@@ -65,7 +65,7 @@ ON CONFLICT (ns, scope, key) DO UPDATE SET
 -- text is the same for any number of types, so that it is planned once.
 SELECT {job} FROM (
     SELECT seq FROM (
-        SELECT c.seq FROM json_each(:types) AS t JOIN jobs AS c ON c.seq IN (
+        SELECT c.seq FROM json_each(:types) AS t CROSS JOIN jobs AS c ON c.seq IN (
             SELECT seq FROM jobs
             WHERE status = 'pending' AND ns = :ns AND job_type = t.value AND priority = 10 AND run_at <= :now
             ORDER BY run_at, seq LIMIT :limit
@@ -73,7 +73,7 @@ SELECT {job} FROM (
     )
     UNION ALL
     SELECT seq FROM (
-        SELECT c.seq FROM json_each(:types) AS t JOIN jobs AS c ON c.seq IN (
+        SELECT c.seq FROM json_each(:types) AS t CROSS JOIN jobs AS c ON c.seq IN (
             SELECT seq FROM jobs
             WHERE status = 'pending' AND ns = :ns AND job_type = t.value AND priority = 5 AND run_at <= :now
             ORDER BY run_at, seq LIMIT :limit
@@ -81,7 +81,7 @@ SELECT {job} FROM (
     )
     UNION ALL
     SELECT seq FROM (
-        SELECT c.seq FROM json_each(:types) AS t JOIN jobs AS c ON c.seq IN (
+        SELECT c.seq FROM json_each(:types) AS t CROSS JOIN jobs AS c ON c.seq IN (
             SELECT seq FROM jobs
             WHERE status = 'pending' AND ns = :ns AND job_type = t.value AND priority = 1 AND run_at <= :now
             ORDER BY run_at, seq LIMIT :limit
