@@ -10,19 +10,26 @@ import pytest
 
 from jdobb_async_queue import BackendUnavailable, DuplicateJob, JobExists, NewJob
 from jdobb_async_queue.backends.sqlite.connection import Call, Writer
+from jdobb_async_queue.transitions import Transition
 from tests.support.waiting import WITHIN, eventually
 
 
-async def test_calls_that_wait_together_share_a_transaction(open_queue, monkeypatch):
+@pytest.fixture
+def batches(monkeypatch) -> list[int]:
+    """Return how many calls each batch of writes has had."""
     sizes: list[int] = []
     run = Writer.run
     monkeypatch.setattr(Writer, "run", lambda self, calls: sizes.append(len(calls)) or run(self, calls))
+    return sizes
+
+
+async def test_calls_that_wait_together_share_a_transaction(open_queue, batches):
     queue = open_queue()
     await queue.open()
     await asyncio.gather(*(queue.enqueue("email", {"n": n}) for n in range(100)))
 
     assert (await queue.counts())["email"]["pending"] == 100
-    assert len(sizes) < 20
+    assert len(batches) < 20
 
 
 async def test_a_refused_call_harms_no_neighbour(open_queue):
@@ -59,6 +66,60 @@ async def test_an_operation_that_breaks_takes_nothing_of_its_neighbours_with_it(
     assert await names_of_namespaces(queue) == ["default"]
 
 
+async def test_a_call_meets_what_others_of_its_batch_stored(open_queue, batches):
+    queue = open_queue()
+    await queue.open()
+    calls = (
+        queue.enqueue("email", {"n": 1}, job_id="a"),
+        queue.enqueue("email", {"n": 2}, job_id="a"),
+        queue.enqueue("email", unique_key="k", job_id="b"),
+        queue.enqueue("email", unique_key="k"),
+        queue.enqueue("email", job_id="c"),
+        queue.claim_many(["email"], 10),
+        queue.complete("a"),
+        queue.delete("a"),
+        queue.enqueue("email", {"n": 2}, job_id="a"),
+    )
+    first, other, key, same_key, last, claimed, *done = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert batches == [len(calls)]
+    assert (first, key, same_key, last) == ("a", "b", "b", "c")
+    assert isinstance(other, JobExists)
+    assert [job.id for job in claimed] == ["a", "b", "c"]
+    assert done == [True, True, "a"]
+    assert (await queue.get("a")).status == "pending"
+    assert await queue.counts() == {"email": {"pending": 1, "processing": 2}}
+
+
+async def test_a_job_may_move_more_than_once_in_a_call(open_queue):
+    queue = open_queue()
+    await queue.enqueue("email", job_id="a")
+    claimed = await queue.claim(["email"])
+    answers = await queue.backend.apply(
+        [
+            Transition.report("a", 0.5, "half", lease_token=claimed.lease_token),
+            Transition.release("a", lease_token=claimed.lease_token),
+            Transition.report("a", 0.7, "by hand"),
+            Transition.report("unknown", 0.7, None),
+        ]
+    )
+
+    assert [answer.outcome for answer in answers] == ["ok", "ok", "ok", "unknown"]
+    job = await queue.get("a")
+    assert (job.status, job.progress, job.message) == ("pending", 0.7, "by hand")
+    page = await queue.backend.read_updates("a", 0)
+    assert [update.progress for update in page.updates] == [0.0, 0.5, 0.5, 0.7]
+
+
+@pytest.mark.parametrize("jobs", [1, 31, 32, 33, 100])
+async def test_jobs_of_one_call_keep_their_order(open_queue, jobs):
+    queue = open_queue()
+    ids = await queue.enqueue_many([NewJob(job_type="email", data={"n": n}) for n in range(jobs)])
+    claimed = await queue.claim_many(["email"], jobs)
+
+    assert [(job.id, job.data) for job in claimed] == [(job_id, {"n": n}) for n, job_id in enumerate(ids)]
+
+
 async def names_of_namespaces(queue) -> list[str]:
     with sqlite3.connect(queue.backend.path) as reader:
         found = reader.execute("SELECT name FROM namespaces").fetchall()
@@ -69,7 +130,8 @@ async def names_of_namespaces(queue) -> list[str]:
 async def test_a_batch_of_jobs_that_is_refused_leaves_no_counters_behind(open_queue):
     queue = open_queue()
     await queue.enqueue("email", job_id="taken", data={"n": 1})
-    jobs = [NewJob(job_type="email"), NewJob(job_type="sms"), NewJob(job_type="email", job_id="taken")]
+    jobs = [NewJob(job_type="email")] * 40 + [NewJob(job_type="sms")]
+    jobs.append(NewJob(job_type="email", job_id="taken"))
     with pytest.raises(JobExists):
         await queue.enqueue_many(jobs)
 

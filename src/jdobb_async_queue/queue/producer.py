@@ -84,7 +84,7 @@ class Producer(QueueCore):
 
         Raises what ``enqueue`` raises, with ``jobs[n]`` in front; nothing is stored then.
         """
-        return [stored.record.id for stored in await self._store_many(jobs)]
+        return [item.record.id for item in await self._store_many(jobs)]
 
     async def submit(self, job: NewJob, *, idempotency: Idempotency | None = None) -> Submission:
         """Store a new job and tell what became of it: created, met an existing one, or replayed a key.

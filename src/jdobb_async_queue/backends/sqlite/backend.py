@@ -325,6 +325,7 @@ class SQLiteBackend(QueueBackend):
         await _in_thread(database, writer, partial(writer.prepare, self._place))
         if self.path is not None:
             self._wake = writer.wake = WakeFile(f"{self.path}-wake")
+            writer.on_logged = self._skip
         writes = Batcher(
             database, writer, self._name,
             max_batch=self._max_batch, on_commit=self._ring, checkpoint=writer.checkpoint,
@@ -369,6 +370,11 @@ class SQLiteBackend(QueueBackend):
         if self._wake is not None:
             self._wake.close()
             self._wake = None
+
+    def _skip(self, numbers: range) -> None:
+        """Let the tail pass over updates that are rung for here; called in the writer's thread."""
+        if self._tail is not None:
+            self._tail.skip(numbers)
 
     def _ring(self, touched: Touched) -> None:
         for job_type in touched.types:

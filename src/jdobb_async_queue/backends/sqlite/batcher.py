@@ -69,6 +69,7 @@ class Batcher(Gatherer[Call]):
             self._answer(item, result.value, failure)
         if done.is_checkpoint_due:
             await self._tidy_up(self._checkpoint)
+        await asyncio.sleep(0)  # whoever was answered may call again now: that joins the next batch
 
     def _rest(self) -> None:
         """Let the thread tidy up after a second without work."""

@@ -30,19 +30,20 @@ def claim(transaction: Transaction, request: ClaimRequest) -> Claimed:
     types = _array(_claimable(transaction, request.job_types))
     claimed: list[JobRecord] = []
     now = transaction.now
-    while len(claimed) < request.limit:
-        found = transaction.named("best_ready", ns=transaction.ns, types=types, now=now)
-        if not found:
-            break
-        kept = transaction.kept(found[0])
-        old = kept.record
-        if old.start_by is not None and old.start_by <= now:
-            change = expire(old, request.retention)
-            transaction.move(kept, *advance(old, change, now), None)
-            continue
-        token = f"{request.token}.{len(claimed)}"
-        new, update = start(old, token, request.lease, request.worker_id, now)
-        claimed.append(transaction.start(kept, new, update))
+    wanted = found = request.limit
+    while wanted and found == wanted:
+        ready = transaction.named("best_ready", ns=transaction.ns, types=types, now=now, limit=wanted)
+        found = len(ready)
+        for kept in map(transaction.kept, ready):
+            old = kept.record
+            if old.start_by is not None and old.start_by <= now:
+                change = expire(old, request.retention)
+                transaction.move(kept, *advance(old, change, now), None)
+                continue
+            token = f"{request.token}.{len(claimed)}"
+            new, update = start(old, token, request.lease, request.worker_id, now)
+            claimed.append(transaction.start(kept, new, update))
+        wanted = request.limit - len(claimed)
     is_full = len(claimed) == request.limit
     return Claimed(claimed, None if is_full else _next_due(transaction, request.job_types))
 

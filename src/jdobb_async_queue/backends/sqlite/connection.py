@@ -165,6 +165,8 @@ class Writer(Connection):
 
     ns = 0
     wake: WakeFile | None = None
+    on_logged: Callable[[range], None] | None = None
+    """Told the numbers of the updates that were appended, after their commit and before others are woken."""
     _synchronous = ""
     _changes = 0
     _counted = 0
@@ -248,6 +250,9 @@ class Writer(Connection):
             self._inodes.check()
         batch.touched = transaction.touched
         batch.is_checkpoint_due = self._count_changes() > _CHANGES_PER_CHECKPOINT
+        if self.on_logged is not None:
+            for numbers in batch.touched.logged:
+                self.on_logged(numbers)
         self._wake_others(batch.touched)
         return batch
 

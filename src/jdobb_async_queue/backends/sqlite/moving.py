@@ -12,17 +12,21 @@ from jdobb_async_queue.transitions import advance, check
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jdobb_async_queue.backends.sqlite.transaction import Transaction
+    from jdobb_async_queue.backends.sqlite.transaction import Kept, Transaction
     from jdobb_async_queue.transitions import Transition
 
 
 def apply(transaction: Transaction, changes: Sequence[Transition], *, records: bool) -> list[Applied]:
     """Apply guarded transitions; see ``QueueBackend.apply``."""
-    return [_apply_one(transaction, change, records=records) for change in changes]
+    known = transaction.jobs({change.job_id for change in changes})
+    answers: list[Applied] = []
+    for change in changes:
+        kept = known.pop(change.job_id, None) or transaction.job(change.job_id)
+        answers.append(_apply_one(transaction, kept, change, records=records))
+    return answers
 
 
-def _apply_one(transaction: Transaction, change: Transition, *, records: bool) -> Applied:
-    kept = transaction.job(change.job_id)
+def _apply_one(transaction: Transaction, kept: Kept | None, change: Transition, *, records: bool) -> Applied:
     outcome = check(None if kept is None else kept.record, change)
     if kept is None:
         return Applied(outcome, None)

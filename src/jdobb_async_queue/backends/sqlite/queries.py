@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.resources import files
 
 _SECTION = re.compile(r"^-- (name|part): (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^--.*$", re.MULTILINE)
 _PART = re.compile(r"\{(\w+)\}")
+
+MOST_ROWS = 32
+"""How many rows one statement inserts at most: no SQLite takes fewer values than this needs."""
 
 
 def read_sql(file: str) -> str:
@@ -31,3 +35,10 @@ def parse(text: str) -> dict[str, str]:
 
 
 SQL = parse(read_sql("queries.sql"))
+
+
+@cache
+def inserting(name: str, rows: int) -> str:
+    """Return the statement of this name, which inserts one row, for so many."""
+    head, values, row = SQL[name].rpartition("VALUES ")
+    return f"{head}{values}{', '.join([row] * rows)}"

@@ -16,6 +16,9 @@ jobs AS j JOIN payloads AS p ON p.seq = j.seq LEFT JOIN outcomes AS o ON o.seq =
 -- name: job_by_id
 SELECT {job} FROM {jobs} WHERE j.ns = ? AND j.id = ?
 
+-- name: jobs_by_id
+SELECT {job} FROM json_each(?) AS wanted CROSS JOIN {jobs} WHERE j.ns = ? AND j.id = wanted.value
+
 -- name: jobs_by_seq
 SELECT {job} FROM json_each(?) AS wanted JOIN {jobs} WHERE j.seq = wanted.value
 
@@ -58,25 +61,34 @@ ON CONFLICT (ns, scope, key) DO UPDATE SET
 -- Claiming ---------------------------------------------------------------------------------------
 
 -- name: best_ready
--- One lookup per priority and job type; once a priority has a job, lower ones are not looked at. The text
--- is the same for any number of types, so that it is planned once.
-SELECT {job} FROM {jobs} WHERE j.seq = coalesce(
-    (SELECT c.seq FROM json_each(:types) AS t JOIN jobs AS c ON c.seq = (
-        SELECT seq FROM jobs
-        WHERE status = 'pending' AND ns = :ns AND job_type = t.value AND priority = 10 AND run_at <= :now
-        ORDER BY run_at, seq LIMIT 1
-    ) ORDER BY c.run_at, c.seq LIMIT 1),
-    (SELECT c.seq FROM json_each(:types) AS t JOIN jobs AS c ON c.seq = (
-        SELECT seq FROM jobs
-        WHERE status = 'pending' AND ns = :ns AND job_type = t.value AND priority = 5 AND run_at <= :now
-        ORDER BY run_at, seq LIMIT 1
-    ) ORDER BY c.run_at, c.seq LIMIT 1),
-    (SELECT c.seq FROM json_each(:types) AS t JOIN jobs AS c ON c.seq = (
-        SELECT seq FROM jobs
-        WHERE status = 'pending' AND ns = :ns AND job_type = t.value AND priority = 1 AND run_at <= :now
-        ORDER BY run_at, seq LIMIT 1
-    ) ORDER BY c.run_at, c.seq LIMIT 1)
-)
+-- One look per priority and job type; once there are enough jobs, lower priorities are not looked at. The
+-- text is the same for any number of types, so that it is planned once.
+SELECT {job} FROM (
+    SELECT seq FROM (
+        SELECT c.seq FROM json_each(:types) AS t CROSS JOIN jobs AS c ON c.seq IN (
+            SELECT seq FROM jobs
+            WHERE status = 'pending' AND ns = :ns AND job_type = t.value AND priority = 10 AND run_at <= :now
+            ORDER BY run_at, seq LIMIT :limit
+        ) ORDER BY c.run_at, c.seq LIMIT :limit
+    )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT c.seq FROM json_each(:types) AS t CROSS JOIN jobs AS c ON c.seq IN (
+            SELECT seq FROM jobs
+            WHERE status = 'pending' AND ns = :ns AND job_type = t.value AND priority = 5 AND run_at <= :now
+            ORDER BY run_at, seq LIMIT :limit
+        ) ORDER BY c.run_at, c.seq LIMIT :limit
+    )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT c.seq FROM json_each(:types) AS t CROSS JOIN jobs AS c ON c.seq IN (
+            SELECT seq FROM jobs
+            WHERE status = 'pending' AND ns = :ns AND job_type = t.value AND priority = 1 AND run_at <= :now
+            ORDER BY run_at, seq LIMIT :limit
+        ) ORDER BY c.run_at, c.seq LIMIT :limit
+    )
+    LIMIT :limit
+) AS best CROSS JOIN {jobs} WHERE j.seq = best.seq ORDER BY j.priority DESC, j.run_at, j.seq
 
 -- name: pending_types
 -- Hops from one job type to the next along the index instead of reading every pending job.

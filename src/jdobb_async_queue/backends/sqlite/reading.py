@@ -41,7 +41,8 @@ class Candidate(NamedTuple):
 
 def get(transaction: Transaction, job_ids: Sequence[str]) -> list[JobRecord | None]:
     """Return the jobs with these ids."""
-    found = (transaction.job(job_id) for job_id in job_ids)
+    known = transaction.jobs(set(job_ids))
+    found = map(known.get, job_ids)
     return [None if kept is None else kept.record for kept in found]
 
 

@@ -37,6 +37,15 @@ class Tail:
         if self._task is not None:
             self._task.cancel()
 
+    def skip(self, numbers: range) -> None:
+        """Take updates as seen that this process appended and rings for, unless others' stand before them.
+
+        It may be called in any thread: to go back by what another one does at that moment only means to read
+        something again.
+        """
+        if numbers.start == self._seen + 1:
+            self._seen = numbers.stop - 1
+
     def _follow(self) -> None:
         if not self._bells.watched_jobs():
             return
@@ -75,4 +84,6 @@ class Tail:
         if last - self._seen > _TOO_FAR_BEHIND:
             self._seen = last
             return None
+        if last == self._seen:
+            return []
         return transaction.all("updates_since", self._seen, transaction.ns, _PAGE)

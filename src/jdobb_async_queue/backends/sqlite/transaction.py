@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from jdobb_async_queue.backends.history import MOST_KINDS, OTHER, Ledger
 from jdobb_async_queue.backends.sqlite import rows
-from jdobb_async_queue.backends.sqlite.queries import SQL
+from jdobb_async_queue.backends.sqlite.queries import MOST_ROWS, SQL, inserting
 from jdobb_async_queue.records import TypeRecord
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from jdobb_async_queue.records import JobRecord, UpdateRecord
     from jdobb_async_queue.transitions import AttemptFailure
@@ -27,12 +29,15 @@ class Touched:
     types: set[str] = field(default_factory=set)
     jobs: set[str] = field(default_factory=set)
     cancelled: bool = False
+    logged: list[range] = field(default_factory=list)
+    """The numbers of the updates that were appended."""
 
     def add(self, other: Touched) -> None:
         """Take over what another transaction touched."""
         self.types |= other.types
         self.jobs |= other.jobs
         self.cancelled = self.cancelled or other.cancelled
+        self.logged += other.logged
 
 
 @dataclass(slots=True)
@@ -44,10 +49,14 @@ class Kept:
 
 
 class Transaction:
-    """One open transaction. Counters and figures are summed up here and written once, by ``flush``."""
+    """One open transaction. Counters and figures are summed up here and written once, by ``flush``.
+
+    Rows of jobs wait until there are some of a kind and are written together, but always before another
+    statement is run: whatever reads meets them. Between two readings a job has one such row of a kind.
+    """
 
     def __init__(self, connection: sqlite3.Connection, ns: int, now: int, updates_kept: int) -> None:
-        self._execute = connection.execute
+        self._execute, self._execute_many = connection.execute, connection.executemany
         self.ns, self.now = ns, now
         self.touched = Touched()
         self.swept = False
@@ -56,35 +65,51 @@ class Transaction:
         self._updates_kept = updates_kept
         self._types: dict[str, TypeRecord] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._totals: dict[tuple[str, str], int] = {}
         self._ledger = Ledger()
+        self._new: list[JobRecord] = []
+        self._log: list[rows.Row] = []
+        self._changes: dict[str, list[rows.Row]] = {}
 
     # -- reading ---------------------------------------------------------------------------------------
 
     def all(self, statement: str, *values: Any) -> list[rows.Row]:
         """Return every row of a statement."""
-        return self._execute(SQL[statement], values).fetchall()
+        return self._run(statement, values).fetchall()
 
     def each(self, statement: str, *values: Any) -> Iterator[rows.Row]:
         """Yield the rows of a statement as they are read."""
-        return iter(self._execute(SQL[statement], values))
+        return iter(self._run(statement, values))
 
     def one(self, statement: str, *values: Any) -> rows.Row | None:
         """Return the first row of a statement, or None."""
-        found: rows.Row | None = self._execute(SQL[statement], values).fetchone()
+        found: rows.Row | None = self._run(statement, values).fetchone()
         return found
 
     def named(self, statement: str, **values: Any) -> list[rows.Row]:
         """Return every row of a statement with named values."""
-        return self._execute(SQL[statement], values).fetchall()
+        return self._run(statement, values).fetchall()
 
     def write(self, statement: str, *values: Any) -> sqlite3.Cursor:
         """Run a statement that writes."""
+        return self._run(statement, values)
+
+    def _run(self, statement: str, values: Sequence[Any] | dict[str, Any]) -> sqlite3.Cursor:
+        self.write_waiting()
         return self._execute(SQL[statement], values)
 
     def job(self, job_id: str) -> Kept | None:
         """Return a job, with its type's settings."""
         row = self.one("job_by_id", self.ns, job_id)
         return None if row is None else self.kept(row)
+
+    def jobs(self, job_ids: Collection[str]) -> dict[str, Kept]:
+        """Return the jobs with these ids that there are, each with its type's settings."""
+        if len(job_ids) == 1:
+            found = self.all("job_by_id", self.ns, *job_ids)
+        else:
+            found = self.all("jobs_by_id", json.dumps(list(job_ids)), self.ns)
+        return {kept.record.id: kept for kept in map(self.kept, found)}
 
     def kept(self, row: rows.Row) -> Kept:
         """Return the job of a row, with its type's settings."""
@@ -112,18 +137,25 @@ class Transaction:
 
     def count(self, job_type: str, status: str) -> int:
         """Return how many jobs of this type have this status."""
-        row = self.one("count", self.ns, job_type, status)
-        return (0 if row is None else int(row[0])) + self._counts[job_type, status]
+        key = (job_type, status)
+        if key not in self._totals:
+            row = self.one("count", self.ns, job_type, status)
+            self._totals[key] = 0 if row is None else int(row[0])
+        return self._totals[key] + self._counts[key]
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Take back what is done in the block, counters and all, if it raises."""
         counts, ledger, touched = self._counts, self._ledger, self.touched
         self._counts, self._ledger, self.touched = Counter(counts), Ledger(), Touched()
+        self.write_waiting()
         self._execute("SAVEPOINT block")
         try:
             yield
         except BaseException:
+            self._new.clear()
+            self._log.clear()
+            self._changes.clear()
             self._execute("ROLLBACK TO block")
             self._counts = counts
             raise
@@ -144,10 +176,10 @@ class Transaction:
         return settings
 
     def insert(self, record: JobRecord) -> JobRecord:
-        """Store a new pending job; its ``seq`` is given here."""
-        cursor = self.write("insert_job", *rows.inserted(self.ns, record))
-        record.seq = cursor.lastrowid or 0
-        self.write("insert_payload", record.seq, record.data, record.metadata)
+        """Store a new pending job; its ``seq`` is given when it is written."""
+        self._new.append(record)
+        if len(self._new) == MOST_ROWS:
+            self._insert_new()
         self._counts[record.job_type, record.status] += 1
         self._ledger.stored(record)
         self.touched.types.add(record.job_type)
@@ -163,7 +195,7 @@ class Transaction:
     def start(self, old: Kept, new: JobRecord, update: UpdateRecord) -> JobRecord:
         """Store the claim of a job."""
         kept = self._append(old, new, update)
-        self.write("start_job", *rows.started(new, kept))
+        self._change("start_job", rows.started(new, kept))
         self._moved(old.record, new, None)
         return new
 
@@ -174,11 +206,11 @@ class Transaction:
         kept = old.log_size if update is None else self._append(old, new, update)
         before = old.record
         if new.status == before.status and failure is None:
-            self.write("report_job", *rows.reported(new, kept))
+            self._change("report_job", rows.reported(new, kept))
             return new
-        self.write("move_job", *rows.moved(new, kept))
+        self._change("move_job", rows.moved(new, kept))
         if new.results != before.results or new.errors != before.errors:
-            self.write("put_outcome", new.seq, new.results, new.errors)
+            self._change("put_outcome", (new.seq, new.results, new.errors))
         self._moved(before, new, failure)
         return new
 
@@ -191,8 +223,22 @@ class Transaction:
         self._counts[job_type, status] -= 1
         self.touched.jobs.add(job_id)
 
+    def write_waiting(self) -> None:
+        """Write the rows that wait."""
+        if self._new:
+            self._insert_new()
+        if self._log:
+            log, self._log = self._log, []
+            last = self._insert("insert_update", log)
+            self.touched.logged.append(range(last - len(log) + 1, last + 1))
+        if self._changes:
+            changes, self._changes = self._changes, {}
+            for statement, values in changes.items():
+                self._execute_many(SQL[statement], values)
+
     def flush(self) -> None:
-        """Write the counters and figures of the transaction."""
+        """Write what waits, and the counters and figures of the transaction."""
+        self.write_waiting()
         for (job_type, status), n in self._counts.items():
             if n:
                 self.write("add_count", self.ns, job_type, status, n)
@@ -209,6 +255,26 @@ class Transaction:
                 error.count, error.last_message, error.last_job_id, error.last_at,
             )  # fmt: skip
 
+    def _change(self, statement: str, values: rows.Row) -> None:
+        self._changes.setdefault(statement, []).append(values)
+
+    def _insert_new(self) -> None:
+        """Write the new jobs in the order in which they came, which gives them their seqs."""
+        new, self._new = self._new, []
+        last = self._insert("insert_job", [rows.inserted(self.ns, record) for record in new])
+        for seq, record in enumerate(new, last - len(new) + 1):
+            record.seq = seq
+        self._insert("insert_payload", [(record.seq, record.data, record.metadata) for record in new])
+
+    def _insert(self, statement: str, values: Sequence[rows.Row]) -> int:
+        """Insert rows, up to a power of two of them by one statement; return the last one's number."""
+        done = last = 0
+        while done < len(values):
+            n = 1 << (len(values) - done).bit_length() - 1
+            cursor = self._execute(inserting(statement, n), [*chain(*values[done : done + n])])
+            done, last = done + n, cursor.lastrowid or 0
+        return last
+
     def _moved(self, old: JobRecord, new: JobRecord, failure: AttemptFailure | None) -> None:
         self._ledger.moved(old, new, failure)
         if new.status != old.status:
@@ -221,7 +287,9 @@ class Transaction:
 
     def _append(self, old: Kept, new: JobRecord, update: UpdateRecord) -> int:
         """Append an update, drop what the log has too many, and return how many it has then."""
-        self.write("insert_update", *rows.logged(new.seq, update))
+        self._log.append(rows.logged(new.seq, update))
+        if len(self._log) == MOST_ROWS:
+            self.write_waiting()
         self.touched.jobs.add(new.id)
         kept = old.log_size + 1
         too_many = kept - self._updates_kept
