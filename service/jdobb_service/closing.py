@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -23,6 +23,7 @@ class Closing:
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._calls: dict[object, Callable[[], object]] = {}
 
     @property
     def is_set(self) -> bool:
@@ -32,6 +33,20 @@ class Closing:
     def set(self) -> None:
         """Begin; only on the event loop's thread."""
         self._event.set()
+        for call in list(self._calls.values()):
+            call()
+
+    @contextmanager
+    def calling(self, call: Callable[[], object]) -> Iterator[None]:
+        """Call this once the process goes down, unless the block was left before."""
+        key = object()
+        self._calls[key] = call
+        if self.is_set:
+            asyncio.get_running_loop().call_soon(call)
+        try:
+            yield
+        finally:
+            del self._calls[key]
 
     async def wait(self) -> None:
         """Wait until the process is going down."""
@@ -68,7 +83,7 @@ class Closing:
 
     def _chained(self, loop: asyncio.AbstractEventLoop, before: Any) -> Any:
         def handle(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(self._event.set)
+            loop.call_soon_threadsafe(self.set)
             before(number, frame)
 
         return handle

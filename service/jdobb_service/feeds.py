@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import aclosing
 
 from jdobb_async_queue import JobNotFound, JobStatus, JobUpdate
 from jdobb_service import event_ids, sse
@@ -61,10 +60,9 @@ class Jobs:
         for job_id in going_on.keys() - self._visible:
             yield self._end(job_id, None)
             del going_on[job_id]
-        live = sse.Live(self._call, self._call.state.broadcaster.subscribe_many(going_on))
         statuses: dict[str, JobStatus] = {}
-        async with aclosing(live.items()) as items:
-            async for job_id, update in items:
+        async with sse.watching(self._call.state.broadcaster.subscribe_many(going_on)) as updates:
+            async for job_id, update in updates:
                 if update is None:
                     yield self._end(job_id, statuses.get(job_id))
                     continue
@@ -73,9 +71,6 @@ class Jobs:
                 else:
                     statuses.pop(job_id, None)
                 yield self._update(update)
-        if not live.ended:
-            for farewell in sse.farewells(self._call):
-                yield farewell
 
     def _update(self, update: JobUpdate) -> bytes:
         self._seen[update.job_id] = update.seq
@@ -105,12 +100,9 @@ class Jobs:
 async def type_events(call: Call, job_types: list[str]) -> AsyncGenerator[bytes, None]:
     """Yield what is published of these types from now on; ``gap`` first, and where some were missed."""
     yield sse.greeting()
-    live = sse.Live(call, call.state.broadcaster.follow(job_types))
-    async with aclosing(live.items()) as updates:
+    async with sse.watching(call.state.broadcaster.follow(job_types)) as updates:
         async for update in updates:
             if update is None:
                 yield sse.event(FeedGap(job_types=job_types), None, b"event: gap\n")
             else:
                 yield sse.update_event(update, None)
-    for farewell in sse.farewells(call):
-        yield farewell

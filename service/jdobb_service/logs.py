@@ -16,7 +16,7 @@ from jdobb_async_queue import facts
 from jdobb_service.masking import masked
 from jdobb_service.settings import Settings
 
-_QUIET = {"uvicorn.error": logging.WARNING, "sse_starlette": logging.INFO, "asyncio": logging.WARNING}
+_QUIET = {"uvicorn.error": logging.WARNING, "asyncio": logging.WARNING}
 
 
 def configure_logging(settings: Settings) -> None:

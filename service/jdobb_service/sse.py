@@ -21,20 +21,20 @@ import random
 import re
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-import anyio
 import structlog
 from pydantic import BaseModel
-from sse_starlette import EventSourceResponse, ServerSentEvent
-from sse_starlette.sse import SendTimeoutError
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from jdobb_async_queue import BackendError, JobNotFound, JobStatus, JobUpdate
 from jdobb_service import examples
+from jdobb_service.closing import Closing
 from jdobb_service.masking import shown_path
 from jdobb_service.operations import SCHEMAS, Call
 from jdobb_service.schemas.events import ServerShutdown, StreamEnd
+from jdobb_service.waiting import disconnected
 
 HEARTBEAT = 15
 SEND_TIMEOUT = 30.0
@@ -53,6 +53,13 @@ SEND_BUFFER = 32_768
 
 Only for streams, whose events are small: a large answer would come slowly through it.
 """
+
+_HEADERS = {
+    "Cache-Control": "no-store, no-transform",
+    "Connection": "keep-alive",
+    "X-Accel-Buffering": "no",
+}
+_COMMENT = b": \n\n"
 
 T = TypeVar("T")
 
@@ -107,41 +114,103 @@ def last_event_id(call: Call) -> int | None:
     return int(given) if _ID.fullmatch(given) and int(given) < _MAX_ID else None
 
 
-class EventStream(EventSourceResponse):
+class EventStream(Response):
     """The response that streams ``events``, each the bytes of one or more whole events."""
 
+    media_type = "text/event-stream"
+
     def __init__(self, call: Call, events: AsyncGenerator[bytes, None]) -> None:
-        self._slots, self._caller = call.state.streams, call.caller.id
-        super().__init__(
-            events,
-            ping=HEARTBEAT,
-            sep="\n",
-            ping_message_factory=_heartbeat,
-            send_timeout=SEND_TIMEOUT,
-            shutdown_event=anyio.Event(),
-            shutdown_grace_period=_FAREWELL,
-            headers={"Cache-Control": "no-store, no-transform"},
-        )
+        self._call, self._events = call, events
+        self.status_code, self.background = 200, None
+        self.init_headers(_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream, if there is a place for one more; else ask the client to come back later.
 
         That is not an error status, because a browser never connects again after one.
         """
-        with self._slots.take(self._caller) as taken:
-            if not taken:
-                await self.body_iterator.aclose()  # type: ignore[attr-defined]  # an async generator
-                self.body_iterator = _full()
-            transport = cast("asyncio.Transport | None", scope.get(TRANSPORT))
-            if transport is not None:
-                _narrow(transport)
+        with self._call.state.streams.take(self._call.caller.id) as taken:
+            events = self._events if taken else _full()
+            reader = _Reader(scope, send)
             try:
-                await super().__call__(scope, receive, send)
-            except SendTimeoutError:
-                log.info("reader took nothing", path=shown_path(scope["path"]), seconds=SEND_TIMEOUT)
-                if transport is not None:
-                    transport.abort()
-                    await asyncio.sleep(0)  # until the server knows of it
+                await reader.send(
+                    {
+                        "type": "http.response.start",
+                        "status": self.status_code,
+                        "headers": self.raw_headers,
+                    }
+                )
+                await self._stream(events, receive, reader)
+                await reader.send({"type": "http.response.body", "body": b"", "more_body": False})
+            except _TookNothing:
+                await asyncio.sleep(0)  # until the server knows that the connection is cut
+
+    async def _stream(self, events: AsyncGenerator[bytes, None], receive: Receive, reader: _Reader) -> None:
+        """Send what there is until it ends, the client leaves, the process closes, or the stream is old."""
+        closing = self._call.state.closing
+        sending = asyncio.ensure_future(self._send(events, reader))
+        leaving = asyncio.ensure_future(disconnected(receive))
+        leaving.add_done_callback(lambda _: sending.cancel())
+        aging = asyncio.get_running_loop().call_later(MAX_AGE, sending.cancel)
+        try:
+            with closing.calling(sending.cancel):
+                while not (await asyncio.wait([sending], timeout=HEARTBEAT))[0]:
+                    await reader.take(_COMMENT)
+            is_over = not sending.cancelled() and sending.result()
+            if leaving.done():
+                leaving.result()
+            elif not is_over:
+                for farewell in farewells(closing):
+                    await reader.take(farewell, within=_FAREWELL)
+        finally:
+            sending.cancel()
+            leaving.cancel()
+            aging.cancel()
+
+    async def _send(self, events: AsyncGenerator[bytes, None], reader: _Reader) -> bool:
+        """Send the events; tell whether it was all of them, and not the backend that went away."""
+        try:
+            async with contextlib.aclosing(events):
+                async for some in events:
+                    await reader.take(some)
+        except BackendError as error:
+            self._call.state.metrics.backend_failed("stream")
+            path = shown_path(self._call.scope["path"])
+            log.warning("stream lost its backend", path=path, error=str(error))
+            return False
+        return True
+
+
+class _TookNothing(Exception):  # noqa: N818 - nothing of ours went wrong
+    """The client had no room for what was sent."""
+
+
+class _Reader:
+    """The client of a stream; one that takes nothing for too long is cut."""
+
+    __slots__ = ("_path", "_send", "_transport")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._path, self._send = scope["path"], send
+        self._transport = cast("asyncio.Transport | None", scope.get(TRANSPORT))
+        if self._transport is not None:
+            _narrow(self._transport)
+
+    async def take(self, events: bytes, within: float | None = None) -> None:
+        """Send some events."""
+        await self.send({"type": "http.response.body", "body": events, "more_body": True}, within)
+
+    async def send(self, message: Message, within: float | None = None) -> None:
+        """Send a part of the response. Raises ``_TookNothing`` when there was no room for it in time."""
+        patience = SEND_TIMEOUT if within is None else within
+        try:
+            async with asyncio.timeout(patience):
+                await self._send(message)
+        except TimeoutError:
+            log.info("reader took nothing", path=shown_path(self._path), seconds=patience)
+            if self._transport is not None:
+                self._transport.abort()
+            raise _TookNothing from None
 
 
 def _narrow(transport: asyncio.Transport) -> None:
@@ -150,7 +219,7 @@ def _narrow(transport: asyncio.Transport) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
 
-async def _full() -> AsyncIterator[bytes]:
+async def _full() -> AsyncGenerator[bytes, None]:
     yield b": too many streams, come back later\nretry: %d\n\n" % _RETRY_WHEN_FULL
 
 
@@ -166,65 +235,19 @@ async def job_events(call: Call, first: JobUpdate, after: int | None) -> AsyncGe
     if after is None:
         last, after = first, first.seq
         yield update_event(first, b"%d" % first.seq)
-    live = Live(call, call.state.broadcaster.subscribe(first.job_id, after=after))
     if last is None or not last.is_terminal:
-        async with contextlib.aclosing(live.items()) as updates:
-            async for last in updates:
-                yield update_event(last, b"%d" % last.seq)
-    if live.ended or (last is not None and last.is_terminal):
-        status = last.status if last is not None and last.is_terminal else None
-        seq = after if last is None else last.seq
-        yield end_event(first.job_id, seq, status, b"%d" % seq)
-    else:
-        for farewell in farewells(call):
-            yield farewell
+        with contextlib.suppress(JobNotFound):
+            async with watching(call.state.broadcaster.subscribe(first.job_id, after=after)) as updates:
+                async for last in updates:
+                    yield update_event(last, b"%d" % last.seq)
+    status = last.status if last is not None and last.is_terminal else None
+    seq = after if last is None else last.seq
+    yield end_event(first.job_id, seq, status, b"%d" % seq)
 
 
-class Live(Generic[T]):
-    """A subscription that also ends when the process closes, the stream is old, or the backend is away.
-
-    ``ended`` tells that nothing can follow: every job is terminal, or was removed.
-    """
-
-    def __init__(self, call: Call, source: AsyncIterator[T]) -> None:
-        self._call, self._closing = call, call.state.closing
-        self._source = aiter(source)
-        self.ended = False
-
-    async def items(self) -> AsyncGenerator[T, None]:
-        """Yield what the subscription yields."""
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + MAX_AGE
-        closing = asyncio.ensure_future(self._closing.wait())
-        coming: asyncio.Future[tuple[T] | None] | None = None
-        try:
-            while True:
-                coming = asyncio.ensure_future(self._next())
-                left = max(0.0, ends - loop.time())
-                await asyncio.wait([coming, closing], timeout=left, return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    return
-                item = coming.result()
-                if item is None:
-                    return
-                yield item[0]
-        finally:
-            closing.cancel()
-            if coming is not None and coming.done():
-                await self._source.aclose()  # type: ignore[attr-defined]  # an async generator
-            elif coming is not None:
-                coming.cancel()  # which ends the generator where it waits
-
-    async def _next(self) -> tuple[T] | None:
-        try:
-            return (await anext(self._source),)
-        except (StopAsyncIteration, JobNotFound):
-            self.ended = True
-        except BackendError as error:
-            path = shown_path(self._call.scope["path"])
-            self._call.state.metrics.backend_failed("stream")
-            log.warning("stream lost its backend", path=path, error=str(error))
-        return None
+def watching(updates: AsyncIterator[T]) -> contextlib.aclosing[AsyncGenerator[T, None]]:
+    """End a subscription, which is an async generator, where its block is left."""
+    return contextlib.aclosing(cast("AsyncGenerator[T, None]", updates))
 
 
 def update_event(update: JobUpdate, id: bytes | None) -> bytes:
@@ -237,9 +260,9 @@ def end_event(job_id: str, seq: int, status: JobStatus | None, id: bytes) -> byt
     return event(StreamEnd(job_id=job_id, seq=seq, status=status), id, b"event: end\n")
 
 
-def farewells(call: Call) -> Iterator[bytes]:
+def farewells(closing: Closing) -> Iterator[bytes]:
     """Yield what a stream says before it is closed without an end."""
-    if call.state.closing.is_set:
+    if closing.is_set:
         yield event(ServerShutdown(), None, b"event: server.shutdown\n")
 
 
@@ -247,7 +270,3 @@ def event(data: BaseModel, id: bytes | None, name: bytes = b"") -> bytes:
     """Return one event; JSON text holds no line break, so it is one line of data."""
     place = b"" if id is None else b"id: %s\n" % id
     return b"%s%sdata: %s\n\n" % (place, name, data.__pydantic_serializer__.to_json(data))
-
-
-def _heartbeat() -> ServerSentEvent:
-    return ServerSentEvent(comment="", sep="\n")

@@ -22,17 +22,21 @@ from jdobb_async_queue.transitions import Transition
 from jdobb_async_queue.views import news, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from jdobb_async_queue.backends.base import QueueBackend, UpdatePage
     from jdobb_async_queue.models import JobUpdate
     from jdobb_async_queue.queue import JobQueue
+
+    _Asked = tuple[tuple[str, int], list[asyncio.Future[UpdatePage | None]]]
 
 _LOOK_AGAIN = 1.0
 _IN_TURN = 20
 """How many of several jobs are looked at again each second although no bell rang."""
 _AT_ONCE = 8
 """How many of several jobs are read at once: so many pages a slow reader may keep in memory."""
+_TOGETHER = 100
+"""How many logs are read at once."""
 _BEYOND = 2**53
 """No update ever has this seq."""
 
@@ -42,7 +46,7 @@ class Broadcaster:
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._reads: dict[tuple[str, int], asyncio.Task[UpdatePage | None]] = {}
+        self._readings = _Readings(self._backend)
         self._feed: Feed | None = None
 
     async def snapshot(self, job_id: str) -> JobUpdate:
@@ -89,7 +93,7 @@ class Broadcaster:
                 if not place.is_behind:
                     await bell.wait(_LOOK_AGAIN)
                 bell.clear()
-                page = await self._share(job_id, place.cursor)
+                page = await self._readings.of(job_id, place.cursor)
 
     async def subscribe_many(self, after: Mapping[str, int]) -> AsyncIterator[tuple[str, JobUpdate | None]]:
         """Yield the updates of several jobs, each as ``subscribe(job_id, after=n)`` does, until all ended.
@@ -114,7 +118,8 @@ class Broadcaster:
 
     async def _read_some(self, course: _Course) -> list[tuple[str, UpdatePage | None]]:
         asked = course.next()
-        pages = await asyncio.gather(*(self._share(job_id, course.places[job_id].cursor) for job_id in asked))
+        places = course.places
+        pages = await asyncio.gather(*(self._readings.of(job_id, places[job_id].cursor) for job_id in asked))
         return list(zip(asked, pages, strict=True))
 
     async def follow(self, job_types: Iterable[str]) -> AsyncIterator[JobUpdate | None]:
@@ -171,34 +176,59 @@ class Broadcaster:
         return self._queue.backend
 
     async def _read(self, job_id: str, after: int) -> UpdatePage:
-        """Read the log; watchers of one job at one place share a reading that has not begun yet.
-
-        One that is under way may have missed what a watcher's bell just rang for.
-        """
-        page = await self._share(job_id, after)
+        page = await self._readings.of(job_id, after)
         if page is None:
             raise JobNotFound(job_id)
         return page
 
-    async def _share(self, job_id: str, after: int) -> UpdatePage | None:
-        key = (job_id, after)
-        reading = self._reads.get(key)
-        if reading is None:
-            reading = self._reads[key] = asyncio.ensure_future(self._begin(key))
-            reading.add_done_callback(_heard)
-        return await asyncio.shield(reading)
 
-    async def _begin(self, key: tuple[str, int]) -> UpdatePage | None:
-        await asyncio.sleep(0)
-        self._reads.pop(key, None)
-        backend = await self._backend()
-        return await backend.read_updates(*key)
+class _Readings:
+    """Readings of update logs: those that are asked for in one turn of the event loop leave together.
+
+    Watchers of one job at one place share a reading that has not begun yet. One that is under way may have
+    missed what a watcher's bell just rang for.
+    """
+
+    def __init__(self, backend: Callable[[], Awaitable[QueueBackend]]) -> None:
+        self._backend = backend
+        self._asked: dict[tuple[str, int], list[asyncio.Future[UpdatePage | None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def of(self, job_id: str, after: int) -> asyncio.Future[UpdatePage | None]:
+        """Read the log of a job after a seq."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[UpdatePage | None] = loop.create_future()
+        if not self._asked:
+            loop.call_soon(self._begin)
+        self._asked.setdefault((job_id, after), []).append(waiter)
+        return waiter
+
+    def _begin(self) -> None:
+        asked, self._asked = list(self._asked.items()), {}
+        for begin in range(0, len(asked), _TOGETHER):
+            task = asyncio.ensure_future(self._read(asked[begin : begin + _TOGETHER]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _read(self, asked: list[_Asked]) -> None:
+        pages: Sequence[UpdatePage | BaseException | None]
+        try:
+            backend = await self._backend()
+            pages = await backend.read_many_updates([place for place, _ in asked])
+        except Exception as error:  # noqa: BLE001 - every watcher hears of it
+            pages = [error] * len(asked)
+        for (_, waiters), page in zip(asked, pages, strict=True):
+            for waiter in waiters:
+                _answer(waiter, page)
 
 
-def _heard(reading: asyncio.Future[Any]) -> None:
-    """Count an error as heard: watchers raise it, and when all have left it is nobody's."""
-    if not reading.cancelled():
-        reading.exception()
+def _answer(waiter: asyncio.Future[UpdatePage | None], page: UpdatePage | BaseException | None) -> None:
+    if waiter.done():
+        return
+    if isinstance(page, BaseException):
+        waiter.set_exception(page)
+    else:
+        waiter.set_result(page)
 
 
 class _Place:

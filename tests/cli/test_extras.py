@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command import PATIENCE, Done, Jdobb
 
-SERVICE = ("fastapi", "jsonschema", "prometheus_client", "sse_starlette", "starlette", "structlog", "uvicorn")
+SERVICE = ("fastapi", "jsonschema", "prometheus_client", "starlette", "structlog", "uvicorn")
 
 
 def run_without(absent: tuple[str, ...], jdobb: Jdobb, *arguments: str) -> Done:

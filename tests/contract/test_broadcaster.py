@@ -214,6 +214,33 @@ class TestTerminal:
             assert missing.value.job_id == "nobody"
 
 
+class TestReadings:
+    async def test_logs_read_together_are_as_each_alone(self, queue):
+        job, other = await make_in_state(queue, "complete"), await start_job(queue)
+        places = [(job.id, 0), ("nobody", 0), (other.id, 0), (job.id, 2**53 - 1)]
+
+        together = await queue.backend.read_many_updates(places)
+
+        assert together == [await queue.backend.read_updates(*place) for place in places]
+
+    async def test_watchers_at_one_place_share_a_reading(self, queue, waits, monkeypatch):
+        job = await start_job(queue)
+        broadcaster = Broadcaster(queue)
+        watching = [asyncio.ensure_future(collect(broadcaster.subscribe(job.id))) for _ in range(5)]
+        await waits.begun(5)
+        read, asked = queue.backend.read_many_updates, []
+
+        async def noted(places):
+            asked.append(places)
+            return await read(places)
+
+        monkeypatch.setattr(queue.backend, "read_many_updates", noted)
+        await queue.complete(job.id)
+
+        assert [kinds(await task) for task in watching] == [[("status", "complete")]] * 5
+        assert all(len(places) == 1 for places in asked)
+
+
 class TestAfter:
     async def test_the_past_is_replayed_and_then_the_present_goes_on(self, queue, waits):
         job = await start_job(queue)

@@ -242,6 +242,15 @@ async def test_an_old_stream_is_closed_and_can_be_continued(monkeypatch: pytest.
     assert _names(rest) == ["message", "end"]
 
 
+async def test_a_stream_that_begins_as_the_process_closes_says_what_is_and_goodbye(on_memory: Running):
+    job_id = await on_memory.new_job()
+    on_memory.state.closing.set()
+    assert _names(await read_all(on_memory.client, f"/jobs/{job_id}/events")) == [
+        "message",
+        "server.shutdown",
+    ]
+
+
 async def test_a_reader_that_takes_nothing_is_cut_and_can_go_on(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sse, "SEND_TIMEOUT", 0.3)
     async with serving() as service:

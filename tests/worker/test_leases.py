@@ -13,7 +13,7 @@ from jdobb_async_queue.clock import SystemClock
 from jdobb_async_queue.instrumentation import facts
 from jdobb_async_queue.lifecycle import rescue
 from jdobb_async_queue.transitions import Transition
-from jdobb_async_queue.worker import crew, executor
+from jdobb_async_queue.worker import crew, executor, heartbeat
 from tests.support.jobs import FOR_EVER, get_job
 from tests.support.outage import FailingBackend
 from tests.support.waiting import WITHIN, eventually
@@ -160,6 +160,28 @@ async def test_a_report_on_a_lost_lease_stops_the_handler(queue, start):
 
     await asyncio.wait_for(stopped.wait(), WITHIN)
     assert (await queue.wait(job_id, WITHIN)).status is JobStatus.COMPLETE
+
+
+async def test_many_leases_are_looked_after_in_portions(queue, start, monkeypatch):
+    monkeypatch.setattr(heartbeat, "_AT_ONCE", 2)
+    portions: list[set[str]] = []
+    asked = queue.backend.heartbeat
+
+    async def noted(leases):
+        portions.append({ref.job_id for ref in leases})
+        return await asked(leases)
+
+    monkeypatch.setattr(queue.backend, "heartbeat", noted)
+    end = asyncio.Event()
+
+    async def email(_ctx):
+        await end.wait()
+
+    ids = {await queue.enqueue("email") for _ in range(5)}
+    await start(max_concurrent=5, email=email)
+    await eventually(lambda: set().union(*portions) == ids)
+    assert max(map(len, portions)) == 2
+    end.set()
 
 
 class SlowToRegister(FailingBackend):

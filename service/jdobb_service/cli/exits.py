@@ -78,7 +78,7 @@ _EXTRAS = {
     "redis": "redis",
     **dict.fromkeys(("httpx", "httpx_sse", "pydantic_settings", "rich", "watchfiles"), "cli"),
     **dict.fromkeys(
-        ("fastapi", "jsonschema", "prometheus_client", "sse_starlette", "starlette", "structlog", "uvicorn"),
+        ("fastapi", "jsonschema", "prometheus_client", "starlette", "structlog", "uvicorn"),
         "service",
     ),
 }

@@ -20,6 +20,7 @@ driver exception does.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import islice
@@ -345,6 +346,13 @@ class QueueBackend(ABC):
 
         At most ``limit``, and at most ``PAGE_BYTES`` of them but for one; what is left out has a later seq.
         """
+
+    async def read_many_updates(
+        self, places: Sequence[tuple[str, int]]
+    ) -> list[UpdatePage | BaseException | None]:
+        """Return what ``read_updates`` returns or raises for each job and seq, in order."""
+        readings = (self.read_updates(job_id, after) for job_id, after in places)
+        return await asyncio.gather(*readings, return_exceptions=True)
 
     # -- waiting ---------------------------------------------------------------------------------------
 

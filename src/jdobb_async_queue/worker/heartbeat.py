@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import socket
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 1.0
 _REGISTER_EVERY = 10.0
 _RENEWALS_PER_LEASE = 3
+_AT_ONCE = 500
 
 
 class Heartbeat(Loop):
@@ -90,7 +92,13 @@ class Heartbeat(Loop):
         await self._ask(executions, {token for token, due in self._due.items() if now >= due})
 
     async def _ask(self, executions: list[Execution], due: set[str]) -> None:
-        """Look at leases, and renew those whose tokens are due."""
+        """Look at leases, and renew those whose tokens are due; others have their turn in between."""
+        for begin in range(0, len(executions), _AT_ONCE):
+            if begin:
+                await asyncio.sleep(0)
+            await self._ask_some(executions[begin : begin + _AT_ONCE], due)
+
+    async def _ask_some(self, executions: list[Execution], due: set[str]) -> None:
         now, asked_at = self.shift.clock.monotonic(), self.shift.backend.now()
         refs = [LeaseRef(item.record.id, item.token, extend=item.token in due) for item in executions]
         answers = await self.shift.backend.heartbeat(refs)

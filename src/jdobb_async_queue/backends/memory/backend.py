@@ -254,6 +254,12 @@ class MemoryBackend(MemoryRegistry):
         newest_first = takewhile(lambda update: update.seq > after, reversed(self._jobs.updates(job_id)))
         return UpdatePage(self._with_type(record), first_updates(reversed([*newest_first]), limit))
 
+    async def read_many_updates(
+        self, places: Sequence[tuple[str, int]]
+    ) -> list[UpdatePage | BaseException | None]:
+        """Return what ``read_updates`` does for each; without tasks, for none of it waits."""
+        return [await self.read_updates(job_id, after) for job_id, after in places]
+
     def watch(self, topics: Sequence[str]) -> AbstractContextManager[Bell]:
         """Yield a bell for these topics."""
         return self._bells.watch(topics)
