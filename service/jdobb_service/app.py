@@ -11,9 +11,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import ASGIApp
 
 from jdobb_async_queue import JobQueue, JobRouter
 from jdobb_service import cors
@@ -63,6 +65,24 @@ RESOURCES = (
 )
 
 
+class Application(FastAPI):
+    """FastAPI with what is added put around its own layers, of which operations need none.
+
+    It has no layer that answers what nobody expected: ``Edge`` does.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the application with all its layers."""
+        added, self.user_middleware = self.user_middleware, []
+        app = super().build_middleware_stack()
+        self.user_middleware = added
+        if isinstance(app, ServerErrorMiddleware):
+            app = app.app
+        for layer, args, kwargs in reversed(added):
+            app = layer(app, *args, **kwargs)
+        return app
+
+
 def create_app(
     settings: Settings | None = None, routers: Sequence[JobRouter] = (), *, queue: JobQueue | None = None
 ) -> FastAPI:
@@ -85,7 +105,7 @@ def create_app(
     """
     settings = load_settings() if settings is None else settings
     state = ServiceState(settings, routers, queue)
-    app = FastAPI(
+    app = Application(
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
