@@ -53,6 +53,7 @@ class JobPriority(str, Enum):
 
 TERMINAL = frozenset({"complete", "failed", "cancelled"})
 WEIGHTS = {"low": 1, "normal": 5, "high": 10}
+STATUSES = {status.value: status for status in JobStatus}
 PRIORITIES = {weight: JobPriority(name) for name, weight in WEIGHTS.items()}
 HIGHEST_FIRST = tuple(sorted(PRIORITIES, reverse=True))
 """The weights of the priorities in the order in which jobs are claimed."""
