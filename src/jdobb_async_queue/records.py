@@ -109,7 +109,7 @@ class UpdateRecord:
         return sum(len(part) for part in (self.message, self.error, self.results) if part)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewRecord:
     """A validated job on its way into a backend; the backend adds its own clock's instants.
 
