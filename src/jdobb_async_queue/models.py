@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -331,6 +332,7 @@ class ErrorGroup(BaseModel):
     last_at: datetime
 
 
+@lru_cache(maxsize=1024)
 def instant(millis: int) -> datetime:
     """Return milliseconds since the Unix epoch as an aware UTC datetime."""
     return _EPOCH + timedelta(milliseconds=millis)
