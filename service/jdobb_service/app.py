@@ -6,12 +6,12 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
@@ -66,21 +66,18 @@ RESOURCES = (
 
 
 class Application(FastAPI):
-    """FastAPI with what is added put around its own layers, of which operations need none.
-
-    It has no layer that answers what nobody expected: ``Edge`` does.
-    """
+    """FastAPI without its outermost layers: they would take errors that ``Edge`` makes problems of."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the application with all its layers."""
         added, self.user_middleware = self.user_middleware, []
-        app = super().build_middleware_stack()
+        app: Any = super().build_middleware_stack()
         self.user_middleware = added
-        if isinstance(app, ServerErrorMiddleware):
+        while not isinstance(app, ExceptionMiddleware):
             app = app.app
         for layer, args, kwargs in reversed(added):
             app = layer(app, *args, **kwargs)
-        return app
+        return cast("ASGIApp", app)
 
 
 def create_app(
