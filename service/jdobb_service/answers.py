@@ -82,7 +82,7 @@ def is_known(job: Job, if_none_match: str | None) -> bool:
 
 
 def _retry_after(job: Job) -> int:
-    if job.started_at is not None and job.status == "processing":
+    if job.run_at <= job.updated_at or (job.started_at is not None and job.status == "processing"):
         return _SOON
     due = (job.run_at - datetime.now(UTC)).total_seconds()
     return max(_SOON, min(_LATE, math.ceil(due)))

@@ -6,14 +6,16 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import ASGIApp
 
 from jdobb_async_queue import JobQueue, JobRouter
 from jdobb_service import cors
@@ -63,6 +65,21 @@ RESOURCES = (
 )
 
 
+class Application(FastAPI):
+    """FastAPI without its outermost layers: they would take errors that ``Edge`` makes problems of."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the application with all its layers."""
+        added, self.user_middleware = self.user_middleware, []
+        app: Any = super().build_middleware_stack()
+        self.user_middleware = added
+        while not isinstance(app, ExceptionMiddleware):
+            app = app.app
+        for layer, args, kwargs in reversed(added):
+            app = layer(app, *args, **kwargs)
+        return cast("ASGIApp", app)
+
+
 def create_app(
     settings: Settings | None = None, routers: Sequence[JobRouter] = (), *, queue: JobQueue | None = None
 ) -> FastAPI:
@@ -85,7 +102,7 @@ def create_app(
     """
     settings = load_settings() if settings is None else settings
     state = ServiceState(settings, routers, queue)
-    app = FastAPI(
+    app = Application(
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,

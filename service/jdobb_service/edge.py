@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -32,7 +33,8 @@ class Edge:
     """Gives each request an id, lets it in or not, and turns errors into problems."""
 
     def __init__(self, app: ASGIApp, *, hosts: AllowedHosts, bodies: BodyLimits, metrics: Metrics) -> None:
-        self._app, self._hosts, self._bodies, self._metrics = app, hosts, bodies, metrics
+        self._app, self._bodies, self._metrics = app, bodies, metrics
+        self._allow = lru_cache(maxsize=64)(hosts.allow)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -56,7 +58,7 @@ class Edge:
     def _admitted(self, request: _Request) -> Scope:
         """Return the scope that the application gets; HEAD is GET to it, servers drop the body."""
         host = request.headers.get(b"host", b"")
-        if not (host and self._hosts.allow(host.decode("latin-1"))) and request.path not in ANY_HOST_PATHS:
+        if not (host and self._allow(host.decode("latin-1"))) and request.path not in ANY_HOST_PATHS:
             raise Problem("host-not-allowed")
         length = request.headers.get(b"content-length", b"0")
         limit = self._bodies.of(request.path)
@@ -144,14 +146,14 @@ def _log(request: _Request, answer: _Answer, seconds: float) -> None:
     write: Callable[..., None] = log.info
     if request.path in ANY_HOST_PATHS and answer.status is not None and answer.status < 400:  # noqa: PLR2004 - no error
         write = log.debug
-    state = scope["state"]
+    query = scope.get("query_string")
     write(
         "request",
         method=scope["method"],
         path=shown_path(scope["path"]),
-        **({"query": shown_query(scope["query_string"])} if scope.get("query_string") else {}),
+        **({"query": shown_query(query)} if query else {}),
         status=answer.status,
         ms=round(seconds * 1000, 1),
         request_id=request.id,
-        caller=state.get("caller"),
+        caller=scope["state"].get("caller"),
     )

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Scope = Literal["enqueue", "read", "cancel", "work", "admin"]
 SCOPES: tuple[str, ...] = get_args(Scope)
 
-LOOKS = r"jdobb_[A-Za-z0-9._-]{1,64}_[A-Za-z0-9_-]{32,}"
+BEGINNING = "jdobb_"
+LOOKS = BEGINNING + r"[A-Za-z0-9._-]{1,64}_[A-Za-z0-9_-]{32,}"
 """What secrets look like, as ``new_key`` makes them."""
 _PATTERN = re.compile(r"[A-Za-z0-9._:*?-]{1,128}")
 

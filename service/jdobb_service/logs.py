@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -26,10 +28,10 @@ def configure_logging(settings: Settings) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        _Stamp(),
         *([_add_pid] if settings.processes > 1 else []),
     ]
-    rendering = [*(_console() if console else _json()), _masked]
+    rendering = _console() if console else _json()
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -63,6 +65,22 @@ def bind_job(fact: facts.Fact) -> None:
     )
 
 
+class _Stamp:
+    """Says of each line when it was written; a second is put into words once."""
+
+    def __init__(self) -> None:
+        self._known = (-1, "")
+
+    def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
+        second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        known, words = self._known
+        if second != known:
+            words = datetime.fromtimestamp(second, UTC).isoformat()[:-6]
+            self._known = (second, words)
+        event["at"] = f"{words}.{nanoseconds // 1000:06d}Z"
+        return event
+
+
 def _add_pid(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Say which of the processes that log to one place it is."""
     event["pid"] = os.getpid()
@@ -79,7 +97,7 @@ def _json() -> Sequence[Processor]:
     without_values = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     return [
         structlog.processors.ExceptionRenderer(without_values),
-        structlog.processors.JSONRenderer(serializer=_dump),
+        _json_line,
     ]
 
 
@@ -87,9 +105,10 @@ def _console() -> Sequence[Processor]:
     return [
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        ),
+        _masked,
     ]
 
 
-def _dump(value: Any, **_options: Any) -> str:
-    return to_json(value, fallback=repr, inf_nan_mode="strings").decode()
+def _json_line(_logger: Any, _method: str, event: EventDict) -> str:
+    return masked(to_json(event, fallback=repr, inf_nan_mode="strings").decode())

@@ -16,6 +16,8 @@ _NAME = re.compile(r"key|token|secret|sig$|signature|auth|pass|session|credentia
 
 def masked(text: str) -> str:
     """Return a text without what looks like an API key or like what the service signs."""
+    if keys.BEGINNING not in text and signing.BEGINNING not in text:  # as almost all are, and soon known
+        return text
     return _SECRET.sub(MASK, text)
 
 

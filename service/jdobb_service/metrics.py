@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, exposition
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -82,9 +83,10 @@ class Metrics:
         self._labels, self._backend = JobTypeLabels(handled), backend
         registry = self._registry = CollectorRegistry(auto_describe=True)
         by_type, by_outcome = ("job_type",), ("job_type", "outcome")
-        self._enqueued = Counter(
+        enqueued = Counter(
             "jdobb_jobs_enqueued", "Jobs that requests to this process stored.", by_type, registry=registry
         )
+        self._enqueued_of = cache(enqueued.labels)
         self._finished = Counter(
             "jdobb_jobs_finished", "Jobs that this process moved to a final status.", by_outcome,
             registry=registry,
@@ -119,7 +121,7 @@ class Metrics:
     def stored(self, submission: Submission) -> None:
         """Count a job that a request brought, unless it was there before."""
         if submission.created:
-            self._enqueued.labels(self._labels.of(submission.job.job_type)).inc()
+            self._enqueued_of(self._labels.of(submission.job.job_type)).inc()
 
     def settled(self, outcome: Outcome, job: Job) -> None:
         """Count a job that a request has moved to a final status, if it has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from jdobb_async_queue import JobPriority, NewJob
+from jdobb_async_queue import NewJob
 from jdobb_service.operations import Call
 from jdobb_service.problems import Problem, refused
 from jdobb_service.schemas import jobs as wire
@@ -16,17 +16,15 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-
 
 def new_job(call: Call, body: wire.NewJob) -> NewJob:
     """Return the job as the library takes it, with the request's id and trace."""
-    fields: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
+    values = vars(body)
+    fields: dict[str, Any] = {name: values[name] for name in body.model_fields_set}
     fields["job_id"] = fields.pop("id", None)
-    fields["priority"] = JobPriority(body.priority)
     if body.retry is not None:
         fields["retry"] = body.retry.as_given()
-    traceparent = call.header(b"traceparent") or ""
-    return NewJob(
-        **fields,
-        request_id=call.request_id,
-        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
-    )
+    traceparent = call.header(b"traceparent")
+    if traceparent is not None and _TRACEPARENT.fullmatch(traceparent):
+        fields["traceparent"] = traceparent
+    return NewJob(**fields, request_id=call.request_id)
 
 
 def explained(body: wire.NewJob, message: str) -> Problem | None:

@@ -40,7 +40,7 @@ _ANYWHERE = (
 _OF_CALLERS = ("unauthenticated", "insufficient-scope", "insecure-address", "backend-unavailable", "draining")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One request, by whom, and the application that serves it.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import secrets
 from enum import Enum
-from typing import Any, cast
+from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -45,13 +46,16 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Begin a connection; its first request must come soon."""
         super().connection_made(transport)
-        self._deadline: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = self._rings_at = math.inf
         self._served = False
         self._begin_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End a connection."""
         self._disarm()
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -81,7 +85,8 @@ class GuardedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)[TRANSPORT] = self.transport
+        scope: Any = self.scope
+        scope[TRANSPORT] = self.transport
         if self._phase is not _Phase.HEADERS:
             self._begin_headers()
 
@@ -148,20 +153,34 @@ class GuardedHttp(HttpToolsProtocol):
         self._arm(HEADERS_WITHIN)
 
     def _declared(self) -> int:
-        most = self.bodies.of(self.url.partition(b"?")[0].decode("latin-1"))
         for name, value in self.headers:
             if name == b"content-length" and value.isdigit():
-                return min(int(value[:15]), most)
-        return most if any(name == b"transfer-encoding" for name, _ in self.headers) else 0
+                return min(int(value[:15]), self._most())
+        return self._most() if any(name == b"transfer-encoding" for name, _ in self.headers) else 0
+
+    def _most(self) -> int:
+        return self.bodies.of(self.url.partition(b"?")[0].decode("latin-1"))
 
     def _arm(self, seconds: float) -> None:
-        self._disarm()
-        self._deadline = self.loop.call_later(seconds, self._too_slow)
+        """Set the deadline; the timer stays as it is unless that would be too late, for it looks again."""
+        self._deadline = self.loop.time() + seconds
+        if self._deadline < self._rings_at:
+            self._ring_at(self._deadline)
 
     def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._deadline = math.inf
+
+    def _ring_at(self, instant: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._rings_at = self.loop.call_at(instant, self._ring), instant
+
+    def _ring(self) -> None:
+        self._timer, self._rings_at = None, math.inf
+        if self._deadline <= self.loop.time():
+            self._too_slow()
+        elif self._deadline < math.inf:
+            self._ring_at(self._deadline)
 
     def _too_slow(self) -> None:
         """Cut a client whose request does not arrive."""

@@ -21,7 +21,8 @@ import structlog
 
 EVENTS = "events"
 SESSION = "session"
-LOOKS = r"AQAAAA[A-Za-z0-9_-]{52,}"
+BEGINNING = "AQAAAA"
+LOOKS = BEGINNING + r"[A-Za-z0-9_-]{52,}"
 """What signed texts look like: a version, an instant before the year 2106, a caller and a digest."""
 _MAC = 32
 _DIGEST = 12

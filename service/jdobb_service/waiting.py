@@ -23,10 +23,12 @@ def wanted_wait(call: Call) -> float | None:
 
     Raises ``Problem`` for a ``?wait`` that is no number of seconds; a preference may be ignored.
     """
-    for preference in (call.header(b"prefer") or "").split(","):
-        found = _PREFERENCE.fullmatch(preference)
-        if found is not None:
-            return min(MAX_WAIT, float(found[1]))
+    preferences = call.header(b"prefer")
+    if preferences is not None:
+        for preference in preferences.split(","):
+            found = _PREFERENCE.fullmatch(preference)
+            if found is not None:
+                return min(MAX_WAIT, float(found[1]))
     asked = call.query.get("wait") if call.scope["query_string"] else None
     if asked is None:
         return None

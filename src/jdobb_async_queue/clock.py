@@ -51,8 +51,8 @@ class Ids:
         self._last = tick
         millis, counter = tick >> 12, tick & 0xFFF
         tail = self._rng.getrandbits(62) | (0b10 << 62)
-        text = f"{millis & 0xFFFFFFFFFFFF:012x}7{counter:03x}{tail:016x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        high, low = millis >> 16 & 0xFFFFFFFF, millis & 0xFFFF
+        return f"{high:08x}-{low:04x}-7{counter:03x}-{tail >> 48:04x}-{tail & 0xFFFFFFFFFFFF:012x}"
 
     def lease_token(self) -> str:
         """Return a new lease token: 128 random bits as hex."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -53,6 +54,7 @@ class JobPriority(str, Enum):
 
 TERMINAL = frozenset({"complete", "failed", "cancelled"})
 WEIGHTS = {"low": 1, "normal": 5, "high": 10}
+STATUSES = {status.value: status for status in JobStatus}
 PRIORITIES = {weight: JobPriority(name) for name, weight in WEIGHTS.items()}
 HIGHEST_FIRST = tuple(sorted(PRIORITIES, reverse=True))
 """The weights of the priorities in the order in which jobs are claimed."""
@@ -330,6 +332,7 @@ class ErrorGroup(BaseModel):
     last_at: datetime
 
 
+@lru_cache(maxsize=1024)
 def instant(millis: int) -> datetime:
     """Return milliseconds since the Unix epoch as an aware UTC datetime."""
     return _EPOCH + timedelta(milliseconds=millis)

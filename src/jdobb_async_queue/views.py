@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from jdobb_async_queue.encoding import EMPTY, decode_object
 from jdobb_async_queue.models import (
     PRIORITIES,
+    STATUSES,
+    AttemptError,
     Job,
     JobStatus,
     JobTypeInfo,
@@ -32,7 +34,7 @@ def job_view(record: JobRecord, *, claimed: bool = False) -> Job:
         "id": record.id,
         "job_type": record.job_type,
         "data": decode_object(record.data),
-        "status": record.status,
+        "status": STATUSES[record.status],
         "priority": PRIORITIES[record.priority],
         "progress": record.progress,
         "message": record.message,
@@ -50,9 +52,9 @@ def job_view(record: JobRecord, *, claimed: bool = False) -> Job:
         "max_lost": settings.max_lost,
         "run_at": instant(record.run_at),
         "started_at": None if record.started_at is None else instant(record.started_at),
-        "timeout": settings.timeout,
+        "timeout": None if settings.timeout is None else float(settings.timeout),
         "unique_key": record.unique_key,
-        "errors": json.loads(record.errors) if record.errors else [],
+        "errors": [AttemptError(**error) for error in json.loads(record.errors)] if record.errors else [],
         "version": record.version,
         "worker_id": record.worker_id,
         "request_id": record.request_id,
@@ -61,7 +63,10 @@ def job_view(record: JobRecord, *, claimed: bool = False) -> Job:
     if claimed and record.lease_expires_at is not None:
         fields["lease_token"] = record.lease_token
         fields["lease_expires_at"] = instant(record.lease_expires_at)
-    return Job(**fields)
+    given = set(fields)
+    fields.setdefault("lease_token", None)
+    fields.setdefault("lease_expires_at", None)
+    return _unchecked(fields, given)
 
 
 def update_view(record: JobRecord, update: UpdateRecord) -> JobUpdate:
@@ -138,6 +143,20 @@ def worker_view(stored: WorkerRecord, now: int) -> WorkerInfo:
         last_heartbeat_at=instant(stored.last_heartbeat_at),
         stale=stored.last_heartbeat_at < now - _STALE_AFTER,
     )
+
+
+def _unchecked(fields: dict[str, Any], given: set[str]) -> Job:
+    """Return the job that has these fields, which are all in their order; some of them were ``given``.
+
+    Like ``model_construct``, which takes longer than a check.
+    """
+    job = Job.__new__(Job)
+    put = object.__setattr__  # a job is frozen
+    put(job, "__dict__", fields)
+    put(job, "__pydantic_fields_set__", given)
+    put(job, "__pydantic_extra__", None)
+    put(job, "__pydantic_private__", None)
+    return job
 
 
 def _seconds(millis: int) -> int | float:

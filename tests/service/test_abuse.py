@@ -319,6 +319,29 @@ async def test_a_request_that_never_ends_is_cut(
     assert answer.startswith(answered)
 
 
+async def test_a_connection_that_rests_is_kept_for_a_further_request(
+    monkeypatch: pytest.MonkeyPatch, on_memory: Running
+):
+    rung = asyncio.Event()
+    ring = protocol.GuardedHttp._ring
+
+    def noted(connection: protocol.GuardedHttp) -> None:
+        ring(connection)
+        rung.set()
+
+    monkeypatch.setattr(protocol.GuardedHttp, "_ring", noted)
+    monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", on_memory.port)
+    async with asyncio.timeout(WITHIN):
+        for _ in range(2):
+            writer.write(HEAD + b"\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            assert b'"alive"' in await reader.readuntil(b"}")
+            await rung.wait()
+            rung.clear()
+    writer.close()
+
+
 async def test_a_further_request_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch, on_memory: Running):
     reader, writer = await asyncio.open_connection("127.0.0.1", on_memory.port)
     writer.write(HEAD + b"\r\n")

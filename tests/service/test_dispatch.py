@@ -6,11 +6,15 @@ import itertools
 from typing import Any
 
 import pytest
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jdobb_service.app import RESOURCES
+from jdobb_service.app import RESOURCES, create_app
 from jdobb_service.dispatch import Dispatch
+from jdobb_service.edge import Edge
+from jdobb_service.settings import Settings
 
 ROUTES: list[Route] = [route for resource in RESOURCES for route in resource.routes]
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
@@ -60,3 +64,16 @@ async def test_what_is_no_operation_and_what_is_traced_goes_to_the_framework():
     )
     await dispatch({"type": "lifespan", "path": "-"}, nothing, nothing)
     assert served == ["/nowhere", "/jobs", "-"]
+
+
+def test_what_an_application_adds_is_around_the_edge_and_the_framework_inside_of_it():
+    app = create_app(Settings(backend_url="memory://"))
+    app.add_middleware(GZipMiddleware)
+
+    outermost = app.build_middleware_stack()
+    layers: list[object] = [outermost]
+    while not isinstance(layers[-1], ExceptionMiddleware):
+        layers.append(getattr(layers[-1], "app", None) or getattr(layers[-1], "_app", None))
+
+    assert [type(layer) for layer in layers] == [GZipMiddleware, Edge, Dispatch, ExceptionMiddleware]
+    assert [added.cls for added in app.user_middleware] == [GZipMiddleware, Edge, Dispatch]

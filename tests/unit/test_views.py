@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jdobb_async_queue.models import instant
+from jdobb_async_queue.models import Job, instant
 from jdobb_async_queue.records import TypeRecord
 from jdobb_async_queue.transitions import AttemptFailure, Transition, advance
 from jdobb_async_queue.views import job_type_view, job_view, snapshot, update_view
@@ -15,6 +15,37 @@ def test_only_a_claim_shows_the_lease():
     assert (job_view(record).lease_token, job_view(record).lease_expires_at) == (None, None)
     claimed = job_view(record, claimed=True)
     assert (claimed.lease_token, claimed.lease_expires_at) == ("token", instant(NOW + 10_000))
+
+
+def failed():
+    failure = AttemptFailure("boom", "ValueError", "Traceback …")
+    return advance(make_started(), Transition.fail("job-1", failure, WEEK), NOW)[0]
+
+
+def completed():
+    return advance(make_started(), Transition.complete("job-1", b'{"a":[1,null]}', WEEK), NOW)[0]
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+@pytest.mark.parametrize(
+    "record",
+    [
+        make_record(),
+        make_record(metadata=b'{"a":"b"}', ttl=1500, settings=b'{"timeout":30,"retry":{"max_attempts":2}}'),
+        make_started(progress=0.5),
+        failed(),
+        completed(),
+    ],
+)
+def test_a_shown_job_is_what_a_checked_one_would_be(record, claimed):
+    shown = job_view(record, claimed=claimed)
+    checked = Job(**{name: getattr(shown, name) for name in shown.model_fields_set})
+
+    assert shown == checked
+    assert shown.model_fields_set == checked.model_fields_set
+    assert shown.model_dump_json() == checked.model_dump_json()
+    assert [type(part) for part in vars(shown).values()] == [type(part) for part in vars(checked).values()]
+    assert list(vars(shown)) == list(Job.model_fields)
 
 
 @pytest.mark.parametrize("millis", range(0, 1000, 37))

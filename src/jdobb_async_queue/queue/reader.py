@@ -30,7 +30,9 @@ class Reader(QueueCore):
 
     async def get(self, job_id: str) -> Job | None:
         """Return a job, or None when it is unknown or has been removed."""
-        return (await self.get_many([job_id]))[0]
+        backend = await self._ready()
+        record = (await backend.get([job_id]))[0]
+        return None if record is None else job_view(record)
 
     async def get_many(self, job_ids: Sequence[str]) -> list[Job | None]:
         """Return jobs in the order of their ids, None for each unknown one."""
