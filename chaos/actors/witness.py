@@ -60,7 +60,7 @@ class Witness(QueueBackend):
     ) -> None:
         self.inner = inner
         self.namespace = inner.namespace
-        self.idle_interval = inner.idle_interval
+        self.idle_interval, self.flights = inner.idle_interval, inner.flights
         self._write, self._worker, self._remote = write, worker, remote
         self._attempts: dict[str, int] = {}
         """By token, of the claims that are not settled yet."""

@@ -197,6 +197,11 @@ CLEAN_HISTORIES = {
         *begin(attempt=2, at=5.9, worker="w2"), *end(attempt=2, at=6.5, worker="w2"),
         *end(accepted=False, at=6.1), *final(attempt=2, losses=1),
     ],
+    "a claim whose answer was crossed by a cancellation, a retry and the next attempt": [
+        *put(), *cancelled(at=2.05), *retried(2.1), *begin(attempt=2, at=2.15, worker="w2"),
+        *end(attempt=2, at=2.2, worker="w2"), *begin(at=2.3, asked_at=2), *end(at=2.4, accepted=False),
+        *final(attempt=2),
+    ],
     "renewals": [
         *put(), *begin(), *[Renewed(at=2.0 + n, job="a", token="a.1") for n in range(1, 9)],
         *end(at=11), *final(),
@@ -338,6 +343,16 @@ BROKEN_HISTORIES = {
             *without(AGAIN, Started, Fault), *final(attempt=2, losses=1),
             Started(at=6.1, job="a", attempt=2, token="a.2", worker="w2"),
             Started(at=8, job="a", attempt=1, token="a.1", worker="w1"),
+        ],
+    ),
+    "I4: a claim whose answer was crossed by a cancellation, and that starts long afterwards": (
+        "I4",
+        [
+            *put(), *cancelled(at=2.05), *retried(2.1), *begin(attempt=2, at=2.15, worker="w2"),
+            *end(attempt=2, at=2.2, worker="w2"),
+            Claimed(at=2.3, asked_at=2, job="a", attempt=1, token="a.1", worker="w1"),
+            Started(at=3.4, job="a", attempt=1, token="a.1", worker="w1"), *end(at=3.5, accepted=False),
+            *final(attempt=2),
         ],
     ),
     "I4: a handler starts on a lease that ran out": (

@@ -140,4 +140,12 @@ def _is_too_late(history: History, job: JobHistory, start: Started, ending: Sett
         return False  # a cancellation may cross the claim's answer
     claim = job.claim_of(start.token)
     begin = start.at if claim is None else claim.since
+    if claim is not None and any(_crossed(cancel, claim, start) for cancel in job.cancels):
+        return False  # and what came after that cancellation, too
     return not any(history.struck(start.worker, begin, start.at, "pause"))
+
+
+def _crossed(cancel: Cancelled, claim: Claimed | Started, start: Started) -> bool:
+    """Tell whether a claim was cancelled while its answer was on its way, and its handler began soon."""
+    is_its = cancel.accepted is not False and cancel.attempt == start.attempt
+    return is_its and cancel.since <= claim.at and start.at <= cancel.at + TOLD_WITHIN + SLACK
