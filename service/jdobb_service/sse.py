@@ -155,7 +155,7 @@ class EventStream(Response):
         try:
             with closing.calling(sending.cancel):
                 while not (await asyncio.wait([sending], timeout=HEARTBEAT))[0]:
-                    await reader.take(_COMMENT)
+                    await self._comment(sending, reader)
             is_over = not sending.cancelled() and sending.result()
             if leaving.done():
                 leaving.result()
@@ -166,6 +166,16 @@ class EventStream(Response):
             sending.cancel()
             leaving.cancel()
             aging.cancel()
+
+    async def _comment(self, sending: asyncio.Future[bool], reader: _Reader) -> None:
+        """Send a comment, unless the sending of events ends first: a reader may take nothing for long."""
+        comment = asyncio.ensure_future(reader.take(_COMMENT))
+        try:
+            await asyncio.wait([sending, comment], return_when=asyncio.FIRST_COMPLETED)
+            if comment.done():
+                comment.result()
+        finally:
+            comment.cancel()
 
     async def _send(self, events: AsyncGenerator[bytes, None], reader: _Reader) -> bool:
         """Send the events; tell whether it was all of them, and not the backend that went away."""

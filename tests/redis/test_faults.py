@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from jdobb_async_queue import BackendError, BackendUnavailable, JobQueueError, NewJob, RetryPolicy, Worker
-from jdobb_async_queue.backends.redis import connection, pool
+from jdobb_async_queue.backends.redis import connection, faults, pool
 from tests.support.jobs import TYPE, claim_job, get_job, make_job, start_job
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.waiting import WITHIN, eventually
@@ -116,6 +116,22 @@ async def test_a_server_that_stays_busy_is_unavailable(queue, server, impatient)
 
 
 # -- a server that takes no writes -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "Error running script (call to f_5b32): @user_script:85: @user_script: 85: -",
+        "ERR Error running script (call to f_5b32): @user_script:7: ",
+    ],
+    ids=["7 and newer", "6.2", "6.2 with a code"],
+)
+def test_the_refusal_of_a_write_is_known_whichever_server_tells_it(before):
+    demoted = redis.ResponseError(f"{before}READONLY You can't write against a read only replica.")
+    full = redis.ResponseError(f"{before}OOM command not allowed when used memory > 'maxmemory'.")
+    assert faults.remedy_for(demoted) is faults.Remedy.RECONNECT
+    assert "no memory left" in str(faults.translated(full, "redis://somewhere"))
 
 
 async def test_a_demoted_server_is_waited_for(queue, server):

@@ -113,6 +113,36 @@ async def test_watching_the_same_types_again_keeps_the_blocking_connection(named
         assert len(before) == 1
 
 
+async def test_who_waits_is_woken_also_while_others_of_its_process_claim_all_the_time(named, open_queue, shared):
+    other = open_queue(shared.url)
+    await named.open()
+    with named.backend._waker.claiming(), named.backend.watch([type_topic(TYPE)]) as bell:
+        await make_job(other)
+        assert await bell.wait(WITHIN)
+
+
+async def test_types_that_are_always_ready_do_not_keep_others_from_waking(named, shared, namespace):
+    markers = {name: f"{prefix_of(namespace)}wake:{name}" for name in ("a", "b", "c")}
+    await named.open()
+    with (
+        named.backend.watch([type_topic("a")]) as busy,
+        named.backend.watch([type_topic("b")]) as busy_too,
+        named.backend.watch([type_topic("c")]) as bell,
+    ):
+        for marker in markers.values():
+            await asyncio.to_thread(shared.command, "ZADD", marker, 0, "1")
+        for _ in range(2):
+            await busy.wait(WITHIN)
+            busy.clear()
+            await busy_too.wait(WITHIN)
+            busy_too.clear()
+            for name in ("a", "b"):
+                await asyncio.to_thread(shared.command, "ZADD", markers[name], 0, "1")
+        assert await bell.wait(WITHIN)
+    in_turn = named.backend._waker._in_turn(markers.values())
+    assert in_turn[0] == markers["c"]
+
+
 @pytest.fixture
 async def two_idle(open_queue, server, monkeypatch):
     """Start two workers that do not look by themselves; the first also runs ``other``, and is woken first."""

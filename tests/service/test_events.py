@@ -270,6 +270,35 @@ async def test_a_reader_that_takes_nothing_is_cut_and_can_go_on(monkeypatch: pyt
     assert rest[-2].data["status"] == "complete"
 
 
+async def test_a_reader_that_does_not_take_a_comment_does_not_keep_its_stream_from_closing(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(sse, "SEND_TIMEOUT", 600.0)
+    monkeypatch.setattr(sse, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(sse, "_FAREWELL", 0.2)
+    waiting: list[bytes] = []
+    take = sse._Reader.take
+
+    async def noted(self: sse._Reader, events: bytes, within: float | None = None) -> None:
+        waiting.append(events)
+        await take(self, events, within)
+        waiting.remove(events)
+
+    monkeypatch.setattr(sse._Reader, "take", noted)
+    async with serving() as service:
+        job_id = await service.new_job()
+        with socket.socket() as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", service.port))
+            reader.sendall(f"GET /jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            await eventually(lambda: service.state.streams.taken == 1)
+            for n in range(250):
+                await service.state.broadcaster.send(job_id, message=str(n) + "x" * 4000)
+            await eventually(lambda: sse._COMMENT in waiting)
+            service.state.closing.set()
+            await eventually(lambda: service.state.streams.taken == 0)
+
+
 async def test_readers_that_take_nothing_cost_a_bounded_number_of_bytes_each(tmp_path: Path):
     async with serving(backend_url=f"sqlite:///{tmp_path / 'jobs.db'}") as service, AsyncExitStack() as stack:
         job_id = await service.new_job()

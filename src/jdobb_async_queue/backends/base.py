@@ -203,6 +203,8 @@ class QueueBackend(ABC):
     """Which of the queues in its store this is; two namespaces share nothing."""
     idle_interval: float = 0.8
     """Seconds after which a worker that has nothing to do looks for itself, though nothing woke it."""
+    flights: int = 1
+    """Batches of calls that are on their way at a time: while the store works on one, the caller does."""
     emptied: int = 0
     """How often job types' settings were found gone that were there before: the store lost what it held."""
 

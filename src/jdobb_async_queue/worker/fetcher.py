@@ -77,13 +77,13 @@ class Fetcher(Loop):
         return self._until(claimed.next_due)
 
     def _limit(self) -> int:
-        """Return how many jobs to claim: where slots are many, half of them at a time.
+        """Return how many jobs to claim: of many slots half, if the store takes two batches at a time.
 
-        The store then works on one half while the handlers of the other run.
+        It then works on one half while the handlers of the other run.
         """
         slots = self.shift.slots
-        most = slots.size if slots.size < _MANY else (slots.size + 1) // 2
-        return min(slots.free, most)
+        is_halved = self.shift.backend.flights > 1 and slots.size >= _MANY
+        return min(slots.free, (slots.size + 1) // 2 if is_halved else slots.size)
 
     def _until(self, due: int | None) -> float:
         shift = self.shift

@@ -30,7 +30,7 @@ from jdobb_async_queue.backends.redis.checks import check_server
 from jdobb_async_queue.backends.redis.connection import Connection
 from jdobb_async_queue.backends.redis.hub import Hub
 from jdobb_async_queue.backends.redis.keys import prefix_of
-from jdobb_async_queue.backends.redis.lane import MAX_OPERATIONS, Lane
+from jdobb_async_queue.backends.redis.lane import FLIGHTS, MAX_OPERATIONS, Lane
 from jdobb_async_queue.backends.redis.scripts import Operation, script
 from jdobb_async_queue.backends.redis.urls import check_url
 from jdobb_async_queue.backends.redis.waker import Waker
@@ -68,6 +68,7 @@ class RedisBackend(QueueBackend):
 
     name: ClassVar[str] = "redis"
     idle_interval = 6.5
+    flights = FLIGHTS
 
     def __init__(
         self,
@@ -152,7 +153,7 @@ class RedisBackend(QueueBackend):
         self, jobs: Sequence[NewRecord], *, idempotency: Idempotency | None = None
     ) -> list[Stored]:
         """Insert new jobs; see ``QueueBackend.store``."""
-        if idempotency is None and all(map(scripts.is_plain, jobs)):
+        if jobs and idempotency is None and all(map(scripts.is_plain, jobs)):
             first, now = await self._call("plain", scripts.plain(jobs))
             if first is not None:
                 return [self._created(new, now, first + place) for place, new in enumerate(jobs)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from enum import Enum
 
 from redis import exceptions
@@ -29,6 +30,7 @@ _AGAIN = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "ERR max 
 _RECONNECT = ("READONLY", "UNBLOCKED", "MOVED", "ASK")
 _REFUSED = ("NOAUTH", "WRONGPASS", "NOPERM")
 _REMEDIES = ((("NOSCRIPT",), Remedy.LOAD), (_AGAIN, Remedy.AGAIN), (_RECONNECT, Remedy.RECONNECT))
+_SCRIPT = re.compile(r"(?:ERR )?Error running script \(call to \w+\): (?:@user_script: ?\d+: )+-?")
 _UNAVAILABLE = ("OOM", "MISCONF", "NOREPLICAS", *_AGAIN, *_RECONNECT)
 
 
@@ -85,8 +87,11 @@ def _unavailable(text: str, place: str) -> BackendUnavailable:
 
 
 def _code(error: BaseException) -> str:
-    """Return an error's text as Redis wrote it; redis-py cuts the code off of those it has a class for."""
-    text = str(error)
+    """Return an error's text as Redis wrote it; redis-py cuts the code off of those it has a class for.
+
+    Redis 6.2 says in front which script it was.
+    """
+    text = _SCRIPT.sub("", str(error))
     for kind, code in _CUT.items():
         if isinstance(error, kind) and not text.startswith(code):
             return f"{code} {text}"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     Send = Callable[[str, int, list[Argument]], Awaitable[list[Any]]]
 
 MAX_OPERATIONS = 64
-_LIMITS = Limits(MAX_OPERATIONS, size=262_144, weight=60, flights=2)
+FLIGHTS = 2
+_LIMITS = Limits(MAX_OPERATIONS, size=262_144, weight=60, flights=FLIGHTS)
 
 
 class Lane(Gatherer[Operation]):

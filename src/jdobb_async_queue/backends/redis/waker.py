@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from redis import exceptions
 
 from jdobb_async_queue.backends.bells import ANY_TYPE, type_topic
 from jdobb_async_queue.backends.redis.connection import end
+from jdobb_async_queue.backends.redis.pool import timeout
 from jdobb_async_queue.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from jdobb_async_queue.backends.bells import Bells
     from jdobb_async_queue.backends.redis.connection import Connection
@@ -29,6 +30,9 @@ GRACE = 2.0
 _RETURN_WITHIN = 1.0
 _TURNS = 4
 """Turns of the event loop in which a claimer that was woken sends its claim, or starts what it got."""
+_PUT_OFF = 0.02
+"""Seconds for which a blocking call is put off at most because others of this process claim."""
+_REMEMBERED = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _TYPE = "type:"
 
@@ -54,6 +58,8 @@ class Waker:
         self._task: asyncio.Task[None] | None = None
         self._popped: set[str] = set()
         """The markers that were popped here, and which no claim has set again as it had to."""
+        self._lately: dict[str, None] = {}
+        """The keys that were popped last, latest at the end."""
         self._returns: set[asyncio.Task[None]] = set()
 
     def watch(self, topic: str) -> None:
@@ -77,7 +83,7 @@ class Waker:
         if not self._watched:
             self._wanted.clear()
 
-    @contextmanager
+    @contextlib.contextmanager
     def claiming(self) -> Iterator[None]:
         """Begin no blocking call meanwhile: whoever gets all it asked for waits no more."""
         self._claims += 1
@@ -131,20 +137,28 @@ class Waker:
             pause = min(_LONGEST_PAUSE, 2 * pause)
 
     async def _need(self) -> None:
-        """Return when somebody waits and nobody claims: jobs wait for claims, nobody for a blocking call."""
+        """Return when somebody waits; jobs wait for claims, so those go first, but not for ever."""
         while True:
             await self._wanted.wait()
+            with contextlib.suppress(asyncio.TimeoutError):
+                async with timeout(_PUT_OFF):
+                    await self._claims_end()
+            if self._wanted.is_set():
+                return
+
+    async def _claims_end(self) -> None:
+        while True:
             await self._no_claim.wait()
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
-            if self._wanted.is_set() and self._no_claim.is_set():
+            if self._no_claim.is_set():
                 return
 
     async def _wait_once(self, pool: CallPool) -> None:
         """Pop one marker, or give up when the block ends or other types are waited for."""
         self._changed.clear()
         self.blocked_on = frozenset(self._watched)
-        arguments = ["BZPOPMIN", *sorted(self.blocked_on), f"{BLOCK:g}"]
+        arguments = ["BZPOPMIN", *self._in_turn(self.blocked_on), f"{BLOCK:g}"]
         popping = asyncio.ensure_future(pool.call(arguments, BLOCK + GRACE))
         changed = asyncio.ensure_future(self._changed.wait())
         try:
@@ -162,7 +176,16 @@ class Waker:
         if popped is not None:
             await self._got(popped[0].decode())
 
+    def _in_turn(self, keys: Iterable[str]) -> list[str]:
+        """Return keys as Redis shall look at them: those of busy types are always there, and would always win."""
+        popped = {key: place for place, key in enumerate(self._lately, 1)}
+        return sorted(keys, key=lambda key: (popped.get(key, 0), key))
+
     async def _got(self, key: str) -> None:
+        self._lately.pop(key, None)
+        self._lately[key] = None
+        if len(self._lately) > _REMEMBERED:
+            del self._lately[next(iter(self._lately))]
         if key in self._watched:
             self._popped.add(key)
             self._bells.ring(self._topic(key))

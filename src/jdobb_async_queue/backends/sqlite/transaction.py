@@ -146,9 +146,9 @@ class Transaction:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Take back what is done in the block, counters and all, if it raises."""
+        self.write_waiting()
         counts, ledger, touched = self._counts, self._ledger, self.touched
         self._counts, self._ledger, self.touched = Counter(counts), Ledger(), Touched()
-        self.write_waiting()
         self._execute("SAVEPOINT block")
         try:
             yield
