@@ -171,7 +171,8 @@ class EventStream(Response):
         """Send a comment, unless the sending of events ends first: a reader may take nothing for long."""
         comment = asyncio.ensure_future(reader.take(_COMMENT))
         try:
-            await asyncio.wait([sending, comment], return_when=asyncio.FIRST_COMPLETED)
+            either: tuple[asyncio.Future[Any], ...] = (sending, comment)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if comment.done():
                 comment.result()
         finally:

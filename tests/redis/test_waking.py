@@ -113,7 +113,9 @@ async def test_watching_the_same_types_again_keeps_the_blocking_connection(named
         assert len(before) == 1
 
 
-async def test_who_waits_is_woken_also_while_others_of_its_process_claim_all_the_time(named, open_queue, shared):
+async def test_who_waits_is_woken_also_while_others_of_its_process_claim_all_the_time(
+    named, open_queue, shared
+):
     other = open_queue(shared.url)
     await named.open()
     with named.backend._waker.claiming(), named.backend.watch([type_topic(TYPE)]) as bell:

@@ -20,9 +20,9 @@ from redis import exceptions
 from jdobb_async_queue.backends.redis.urls import connection_options
 
 if sys.version_info >= (3, 11):
-    from asyncio import timeout
+    from asyncio import timeout as timeout
 else:
-    from async_timeout import timeout  # type: ignore[import-not-found,unused-ignore]
+    from async_timeout import timeout as timeout  # type: ignore[import-not-found,unused-ignore]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

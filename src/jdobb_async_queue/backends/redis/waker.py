@@ -177,7 +177,7 @@ class Waker:
             await self._got(popped[0].decode())
 
     def _in_turn(self, keys: Iterable[str]) -> list[str]:
-        """Return keys as Redis shall look at them: those of busy types are always there, and would always win."""
+        """Return keys in the order to look at them: those of busy types are always there, and would win."""
         popped = {key: place for place, key in enumerate(self._lately, 1)}
         return sorted(keys, key=lambda key: (popped.get(key, 0), key))
 
