@@ -20,14 +20,16 @@ from redis import exceptions
 from jdobb_async_queue.backends.redis.urls import connection_options
 
 if sys.version_info >= (3, 11):
-    from asyncio import timeout as timeout
+    from asyncio import timeout
 else:
-    from async_timeout import timeout as timeout  # type: ignore[import-not-found,unused-ignore]
+    from async_timeout import timeout  # type: ignore[import-not-found,unused-ignore]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jdobb_async_queue.backends.redis.scripts import Argument
+
+__all__ = ["TIMEOUT", "CallPool", "timeout"]
 
 TIMEOUT = 5.0
 """Seconds within which a call must have its reply; the driver's own two limits take a task for each call."""
