@@ -130,6 +130,7 @@ async def test_keys_do_nothing_while_one_has_to_sign_in(visit: Visit, guarded: S
         job_id = await queue.enqueue("locked", {})
         page = await context.new_page()
         await sign_in(page, ADMIN_SECRET)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
         await page.goto(f"#/jobs/{job_id}")
         await expect(page.get_by_role("button", name="Cancel")).to_be_enabled()
         (cookie,) = await context.cookies()
