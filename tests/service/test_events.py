@@ -6,7 +6,8 @@ import asyncio
 import random
 import socket
 import tracemalloc
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -251,17 +252,24 @@ async def test_a_stream_that_begins_as_the_process_closes_says_what_is_and_goodb
     ]
 
 
+@asynccontextmanager
+async def stuck_reader(service: Running, job_id: str) -> AsyncIterator[None]:
+    """Open a stream of a job that has more to say than fits between here and there, and take nothing."""
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", service.port))
+        reader.sendall(f"GET /jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await eventually(lambda: service.state.streams.taken == 1)
+        for n in range(250):
+            await service.state.broadcaster.send(job_id, message=str(n) + "x" * 4000)
+        yield
+
+
 async def test_a_reader_that_takes_nothing_is_cut_and_can_go_on(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sse, "SEND_TIMEOUT", 0.3)
     async with serving() as service:
         job_id = await service.new_job()
-        with socket.socket() as reader:
-            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            reader.connect(("127.0.0.1", service.port))
-            reader.sendall(f"GET /jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            await eventually(lambda: service.state.streams.taken == 1)
-            for n in range(250):
-                await service.state.broadcaster.send(job_id, message=str(n) + "x" * 4000)
+        async with stuck_reader(service, job_id):
             await service.queue.complete(job_id)
             await eventually(lambda: service.state.streams.taken == 0)
             await eventually(lambda: len(service.server.server_state.connections) == 1)  # the test's own
@@ -287,13 +295,7 @@ async def test_a_reader_that_does_not_take_a_comment_does_not_keep_its_stream_fr
     monkeypatch.setattr(sse._Reader, "take", noted)
     async with serving() as service:
         job_id = await service.new_job()
-        with socket.socket() as reader:
-            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            reader.connect(("127.0.0.1", service.port))
-            reader.sendall(f"GET /jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            await eventually(lambda: service.state.streams.taken == 1)
-            for n in range(250):
-                await service.state.broadcaster.send(job_id, message=str(n) + "x" * 4000)
+        async with stuck_reader(service, job_id):
             await eventually(lambda: sse._COMMENT in waiting)
             service.state.closing.set()
             await eventually(lambda: service.state.streams.taken == 0)

@@ -37,7 +37,7 @@ RESENT = 3
 
 
 class Connection:
-    """A pool of connections for calls; subscriptions and blocking calls have their own clients."""
+    """A pool of connections for calls; blocking calls have another, and subscriptions a client."""
 
     def __init__(self, url: str, rng: random.Random) -> None:
         self.place = shown(url)
@@ -76,12 +76,12 @@ class Connection:
         """Raise ``ForkedProcess`` in a child of the process that connected."""
         check_process(self._pid)
 
-    def new_client(self, timeout: float | None) -> redis.asyncio.Redis:
-        """Return a client with one connection of its own, for blocking calls or subscriptions.
+    def new_client(self) -> redis.asyncio.Redis:
+        """Return a client with one connection of its own, for subscriptions.
 
         It does not connect again by itself: for a broken subscription the driver would, without a deadline.
         """
-        options = connection_options(self._url, timeout) | {"retry": Retry(NoBackoff(), 0, ())}
+        options = connection_options(self._url) | {"retry": Retry(NoBackoff(), 0, ())}
         pool = redis.asyncio.ConnectionPool.from_url(self._url, max_connections=1, **options)
         self._clients.add(pool)
         client = redis.asyncio.Redis(connection_pool=pool)

@@ -92,7 +92,7 @@ class Hub:
 
     async def _follow(self) -> None:
         """Subscribe and listen until the connection breaks."""
-        client = self._connection.new_client(None)
+        client = self._connection.new_client()
         pubsub = client.pubsub()
         self._subscribed, self._changed = set(), set(self._watched)
         try:

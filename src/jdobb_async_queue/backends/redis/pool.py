@@ -39,7 +39,7 @@ class CallPool:
     """Connections to one server: as many as there are calls at once, and idle ones are used again."""
 
     def __init__(self, url: str) -> None:
-        self._driver = redis.asyncio.ConnectionPool.from_url(url, **connection_options(url, None))
+        self._driver = redis.asyncio.ConnectionPool.from_url(url, **connection_options(url))
         self._idle: list[Any] = []
         self._busy: set[Any] = set()
         self._ending: set[asyncio.Task[None]] = set()

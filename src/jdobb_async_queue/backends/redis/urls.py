@@ -73,8 +73,8 @@ def _split(url: str) -> SplitResult | None:
     return None if is_odd or (parts.netloc and not parts.hostname and parts.scheme != "unix") else parts
 
 
-def connection_options(url: str, timeout: float | None) -> dict[str, Any]:
-    """Return what every connection has: replies of the old shape, no retries behind our back, a timeout.
+def connection_options(url: str) -> dict[str, Any]:
+    """Return what every connection has: replies of the old shape, no retries or timeouts behind our back.
 
     Over TCP the system asks every few seconds whether a silent peer is still there.
     """
@@ -85,7 +85,7 @@ def connection_options(url: str, timeout: float | None) -> dict[str, Any]:
         "protocol": 2,
         "decode_responses": False,
         "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": timeout,
+        "socket_timeout": None,
         "socket_connect_timeout": 2.0,
     }
     if urlsplit(url).scheme != "unix":
